@@ -1,0 +1,1 @@
+"""Deep transfer learning, taught by doing."""
