@@ -1,12 +1,12 @@
 """Pin every package that the direct dependencies pull in, in pyproject.toml.
 
-A lock file would do it too, but it records the addresses that files were fetched from; names and versions are
-enough here. Run it after a version under [project] or [dependency-groups] changed:
+A lock file would do it too, but it records the addresses that files were fetched from; names and versions
+are enough here. Run it after a version under [project] or [dependency-groups] changed:
 
-    python .ci/pin.py            resolve anew (Linux, macOS, Windows; every supported Python) and rewrite the block
+    python .ci/pin.py            resolve anew, for every platform and Python, and rewrite the block
     python .ci/pin.py --keep     keep what is pinned already, add what is missing
 
-It resolves in an empty folder, so neither an old lock file nor this checkout's environment can lean on the result.
+It resolves in an empty folder: no old lock file can lean on the result.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ def name_of(requirement: str) -> str:
 
 
 def resolve(pyproject: str) -> list[str]:
-    """Every package uv finds for `pyproject`, all groups, all platforms, as `name==version ; marker` lines."""
+    """Every package uv finds for `pyproject`, all groups and platforms, as `name==version ; marker`."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(pyproject)
         Path(folder, "README.md").write_text("")
-        export = ["uv", "export", "--all-groups", "--no-hashes", "--no-emit-project", "--no-header", "--no-annotate"]
+        bare = ["--no-hashes", "--no-emit-project", "--no-header", "--no-annotate"]
+        export = ["uv", "export", "--all-groups", *bare]
         done = subprocess.run(export, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 
