@@ -1,0 +1,265 @@
+"""Make expected.json: what a right answer measures and, where they deviate, what each misconception measures.
+
+`build_expected` is what `tlkit build` calls, on public seeds for students and on secret seeds for grading. It refuses
+exercises that could not be judged fairly: it is the first test of every lesson.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tlkit.exercises.compare import compare_all
+from tlkit.exercises.judge import ANY
+from tlkit.exercises.load import load_answers, load_probes
+from tlkit.exercises.measure import Measured, Outcome, measure
+from tlkit.exercises.spec import Answers, Exercise, Misconception, Spec, SpecError
+
+FORMAT = 1
+PUBLIC_SEEDS = (11, 12, 13)
+MAX_PART_BYTES = 60_000  # of one part on one seed
+_OTHER_SALTS = (1, 2)  # other states of torch's random generator: nothing judged may depend on it
+
+
+def build_expected(folder: str | Path, namespace: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """The content of a lesson's expected.json (public seeds) or secret.json (secret seeds).
+
+    `namespace` holds the right answers by name: the globals after the lesson's setup and solution cells. SpecError
+    says which exercise cannot be judged and what to change.
+    """
+    spec = load_probes(folder)
+    answers = load_answers(folder, namespace, spec)
+    _check_rules(spec, answers)
+    return {
+        "format": FORMAT,
+        "lesson": Path(folder).resolve().name,
+        "probes": spec.digest,
+        "questions": list(spec.questions),
+        "exercises": {
+            name: _entry(spec, one, answers, namespace, seeds) for name, one in spec.exercises.items()
+        },
+    }
+
+
+def write_expected(path: str | Path, expected: Mapping[str, Any]) -> None:
+    """Write expected.json so that a change in one observation is a change in one line."""
+    Path(path).write_text(_pretty(expected) + "\n", encoding="utf-8")
+
+
+def _pretty(value: Any, indent: int = 0, key: str = "") -> str:
+    """JSON with one line per observation."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, dict | list) or not value or len(flat) < 100 or "array" in value:
+        return flat
+    if isinstance(value, list) and not isinstance(value[0], dict):
+        return flat
+    pad = " " * (indent + 1)
+    if isinstance(value, dict):
+        rows = [
+            f"{pad}{json.dumps(k, ensure_ascii=False)}: {_pretty(v, indent + 1)}" for k, v in value.items()
+        ]
+        return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+    return "[\n" + ",\n".join(pad + _pretty(item, indent + 1) for item in value) + "\n" + " " * indent + "]"
+
+
+def _check_rules(spec: Spec, answers: Answers) -> None:
+    for one in answers.rules:
+        if one.label is None and set(one.rule) - {"rtol", "atol", "dtype"}:
+            raise SpecError(f'accept("{one.exercise}"): {sorted(one.rule)} needs a label.')
+        if "agreement_with" in one.rule and "at_least" not in one.rule:
+            raise SpecError(f'accept("{one.exercise}", "{one.label}"): agreement_with needs at_least.')
+
+
+def _entry(
+    spec: Spec, one: Exercise, answers: Answers, namespace: Mapping[str, Any], seeds: Sequence[int]
+) -> dict[str, Any]:
+    if one.name not in namespace:
+        raise SpecError(f'exercise "{one.name}": no solution cell defines a function or class of that name.')
+    code = namespace[one.name]
+    cases = tuple(seeds)[: one.seeds]
+    probes = spec.probes[one.name]
+    right = run_right(spec, one, code, cases)
+    parts: list[dict[str, Any]] = []
+    for probe, outcomes in zip(probes, right.parts, strict=True):
+        rules = rules_for(answers, one.name, outcomes)
+        expected = {seed: outcome["values"] for seed, outcome in outcomes.items()}
+        _check_part(one, probe.title, expected, rules)
+        part = {"title": probe.title, "detail": probe.detail, "points": probe.points, "rules": rules}
+        parts.append({**part, "expected": expected})
+    unknown = {a.label for a in answers.rules if a.exercise == one.name and a.label} - {
+        label for part in parts for case in part["expected"].values() for label in case
+    }
+    if unknown:
+        raise SpecError(f'accept("{one.name}", "{unknown.pop()}"): no probe of this exercise has that label.')
+    for salt in _OTHER_SALTS:
+        _check_stable(one, parts, run_right(spec, one, code, cases, salt))
+    known = {
+        wrong.key: {"hint": wrong.hint, "parts": _deviations(spec, one, parts, wrong, cases)}
+        for wrong in answers.misconceptions
+        if wrong.exercise == one.name
+    }
+    _check_distinct(one, parts, known)
+    return {
+        "kind": "class" if isinstance(code, type) else "function",
+        "signature": _signature(one.name, code),
+        "difficulty": one.difficulty,
+        "minutes": one.minutes,
+        "seconds": one.seconds,
+        "why": one.why,
+        "hints": list(one.hints),
+        "points": spec.points(one.name),
+        "parts": parts,
+        "misconceptions": known,
+    }
+
+
+def _signature(name: str, code: Callable[..., Any]) -> str:
+    """Names and defaults, without annotations: what a caller must pass."""
+    try:
+        signature = inspect.signature(code)
+    except (TypeError, ValueError):
+        return name
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return name + str(inspect.Signature(bare))
+
+
+def run_right(
+    spec: Spec, one: Exercise, code: Callable[..., Any], seeds: Sequence[int], salt: int = 0
+) -> Measured:
+    """Measure a right answer; SpecError where it raises or takes too long."""
+    measured = measure(one, spec.probes[one.name], code, seeds, salt=salt)
+    for probe, outcomes in zip(spec.probes[one.name], measured.parts, strict=True):
+        for seed, outcome in outcomes.items():
+            if "values" not in outcome:
+                raise SpecError(
+                    f'exercise "{one.name}", part "{probe.title}", seed {seed}: the right answer gives no values: {outcome}'
+                )
+    return measured
+
+
+def rules_for(answers: Answers, name: str, outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Any]]:
+    """{label: rule} of one part: the exercise's defaults, then what is said of the label itself."""
+    labels = list(dict.fromkeys(label for outcome in outcomes.values() for label in outcome["values"]))
+    rules: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    said = [one for one in answers.rules if one.exercise == name]
+    for one in sorted(said, key=lambda one: one.label is not None):
+        for label in labels if one.label is None else [one.label] if one.label in rules else []:
+            rules[label] |= one.rule
+            if truth := one.rule.get("agreement_with"):
+                if truth not in rules:
+                    raise SpecError(f'accept("{name}", "{label}"): no label "{truth}" in the same part.')
+                rules[truth] |= {"context": True}
+    return {label: rule for label, rule in rules.items() if rule}
+
+
+def _check_part(one: Exercise, title: str, expected: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
+    where = f'exercise "{one.name}", part "{title}"'
+    labels = [set(case) for case in expected.values()]
+    if any(case != labels[0] for case in labels):
+        raise SpecError(f"{where}: the labels must be the same on every seed.")
+    if all(rules.get(label, {}).get("context") for label in labels[0]):
+        raise SpecError(f"{where}: nothing is judged, every label is context.")
+    size = max(len(json.dumps(case)) for case in expected.values())
+    if size > MAX_PART_BYTES:
+        raise SpecError(
+            f"{where}: {size:,} bytes of observations a seed; at most {MAX_PART_BYTES:,}: observe less."
+        )
+    if '{"object"' in json.dumps(expected) or '"data": null' in json.dumps(expected):
+        raise SpecError(
+            f"{where}: observes something that is not plain data; return numbers, text or small arrays."
+        )
+
+
+def _check_stable(one: Exercise, parts: Sequence[Mapping[str, Any]], again: Measured) -> None:
+    for part, outcomes in zip(parts, again.parts, strict=True):
+        for seed, expected in part["expected"].items():
+            for label, fault in compare_all(expected, outcomes[seed]["values"], part["rules"]).items():
+                if fault is not None:
+                    raise SpecError(
+                        f'exercise "{one.name}", part "{part["title"]}", "{label}" depends on the global random state: '
+                        f"{fault.text}. Another right answer would draw other numbers; observe something it cannot change."
+                    )
+
+
+def _deviations(
+    spec: Spec, one: Exercise, parts: Sequence[Mapping[str, Any]], wrong: Misconception, seeds: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """{part: {seed: {"labels": {label: value}} | {"raises": type}}} where the misconception differs from right."""
+    quick = replace(one, seconds=min(one.seconds, 20.0))
+    runs = [
+        measure(quick, spec.probes[one.name], wrong.code, seeds, salt=salt) for salt in (0, *_OTHER_SALTS)
+    ]
+    found: dict[str, dict[str, Any]] = {}
+    for index, part in enumerate(parts):
+        for seed, expected in part["expected"].items():
+            outcomes = [run.parts[index][seed] for run in runs]
+            deviation = _deviation(expected, outcomes, part["rules"])
+            if deviation:
+                found.setdefault(str(index), {})[seed] = deviation
+    if not found:
+        raise SpecError(
+            f'misconception "{wrong.key}" of {one.name} measures what a right answer measures: no probe tells them '
+            "apart. Add an observation that does, or drop it."
+        )
+    return found
+
+
+def _deviation(
+    expected: Mapping[str, Any], outcomes: Sequence[Outcome], rules: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    first = outcomes[0]
+    if "values" not in first:
+        return {"raises": first["raised"]["type"] if "raised" in first else "TimeUp"}
+    faults = compare_all(expected, first["values"], rules)
+    labels: dict[str, Any] = {}
+    for label, fault in faults.items():
+        if fault is None or label not in first["values"]:
+            continue
+        value = first["values"][label]
+        only = {label: {k: v for k, v in rules.get(label, {}).items() if k in ("rtol", "atol", "dtype")}}
+        again = [compare_all({label: value}, run.get("values", {}), only)[label] for run in outcomes[1:]]
+        labels[label] = ANY if any(again) else value  # random: that it deviates is all that can be known
+    return {"labels": labels} if labels else None
+
+
+def _check_distinct(one: Exercise, parts: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> None:
+    """Two misconceptions that measure the same cannot each get their own hint."""
+    keys = list(known)
+    for i, first in enumerate(keys):
+        for second in keys[i + 1 :]:
+            if _same_deviations(parts, known[first]["parts"], known[second]["parts"]):
+                raise SpecError(
+                    f'misconceptions "{first}" and "{second}" of {one.name} measure the same: a student could not be '
+                    "given the right one of the two hints. Add an observation that tells them apart, or merge them."
+                )
+
+
+def _same_deviations(
+    parts: Sequence[Mapping[str, Any]], one: Mapping[str, Any], other: Mapping[str, Any]
+) -> bool:
+    if one.keys() != other.keys():
+        return False
+    for index, seeds in one.items():
+        rules = parts[int(index)]["rules"]
+        if seeds.keys() != other[index].keys():
+            return False
+        for seed, deviation in seeds.items():
+            twin = other[index][seed]
+            if deviation.get("raises") != twin.get("raises"):
+                return False
+            labels, twins = deviation.get("labels", {}), twin.get("labels", {})
+            if labels.keys() != twins.keys():
+                return False
+            for label, value in labels.items():
+                if (value == ANY) != (twins[label] == ANY):
+                    return False
+                plain = {
+                    label: {k: v for k, v in rules.get(label, {}).items() if k in ("rtol", "atol", "dtype")}
+                }
+                if value != twins[label] and compare_all({label: value}, {label: twins[label]}, plain)[label]:
+                    return False
+    return True

@@ -1,0 +1,214 @@
+"""From what was measured to a verdict: five outcomes, points part by part, the misconception behind them.
+
+Works on plain data only: an entry of expected.json (or of secret.json) and a Measured. Nothing here has seen the
+student's code, so the same function serves the notebook and a grader that does not trust its workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tlkit.exercises.compare import Difference, compare, compare_all
+from tlkit.exercises.measure import Measured, Outcome
+
+ANY = {"any": True}  # stands for a misconception's value where that depends on chance
+State = Literal["not_attempted", "raised", "partly_right", "wrong", "right", "unchecked"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """One observation over all cases: `sentence` says how it differs, "" where it holds."""
+
+    text: str
+    holds: bool
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One probe: its points are earned when every label holds on every case."""
+
+    title: str
+    points: float
+    earned: float
+    state: Literal["right", "wrong", "raised", "late", "not_attempted"]
+    labels: tuple[Label, ...] = ()
+    raised: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A recognised misconception; `sure` is False when only some parts show it."""
+
+    key: str
+    text: str
+    sure: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` and `grade` found. `problem` says why nothing could be judged (outcome "unchecked")."""
+
+    name: str
+    outcome: State
+    points: float
+    max_points: float
+    parts: tuple[Part, ...] = ()
+    misconceptions: tuple[Hint, ...] = ()
+    why: str = ""
+    problem: str = ""
+    printed: str = ""
+    warnings: tuple[str, ...] = ()
+    abandoned: bool = False
+    begun: bool = False
+    signature: str = ""
+    advice: tuple[str, ...] = field(default_factory=tuple)
+
+
+def judge(name: str, entry: Mapping[str, Any], measured: Measured, *, blind: bool = False) -> Verdict:
+    """Compare a measurement with the entry of `name`; `blind` keeps expected values out of every sentence."""
+    parts = []
+    failing: set[Spot] = set()
+    for index, (part, outcomes) in enumerate(zip(entry["parts"], measured.parts, strict=True)):
+        judged, failed = _judge_part(part, outcomes, blind)
+        parts.append(judged)
+        failing |= {(index, seed, label) for seed, label in failed}
+    states = [part.state for part in parts]
+    earned = sum(part.earned for part in parts)
+    if all(state == "right" for state in states):
+        outcome: State = "right"
+    elif "right" in states:
+        outcome = "partly_right"
+    elif all(state == "not_attempted" for state in states):
+        outcome = "not_attempted"
+    elif all(state in ("raised", "late", "not_attempted") for state in states):
+        outcome = "raised"
+    else:
+        outcome = "wrong"
+    hints = recognise(entry, measured, failing) if outcome not in ("right", "not_attempted") else ()
+    return Verdict(
+        name=name,
+        outcome=outcome,
+        points=earned,
+        max_points=float(entry["points"]),
+        parts=tuple(parts),
+        misconceptions=hints,
+        why=entry["why"],
+        printed=measured.printed,
+        warnings=tuple(measured.warnings),
+        abandoned=measured.abandoned,
+        begun=any((part.raised or {}).get("stub") == "begun" for part in parts),
+        signature=entry.get("signature", ""),
+    )
+
+
+Spot = tuple[int, str, str]  # part, seed, label
+
+
+def _judge_part(
+    part: Mapping[str, Any], outcomes: Mapping[str, Outcome], blind: bool
+) -> tuple[Part, set[tuple[str, str]]]:
+    rules = part.get("rules", {})
+    wrong: dict[str, Difference] = {}
+    judged: dict[str, None] = {}
+    failed: set[tuple[str, str]] = set()
+    trouble: dict[str, Any] | None = None
+    state = "right"
+    for seed, expected in part["expected"].items():
+        labels = [label for label in expected if not rules.get(label, {}).get("context")]
+        judged |= dict.fromkeys(labels)
+        outcome = outcomes.get(seed, {"skipped": "not measured"})
+        if "values" not in outcome:
+            failed |= {(seed, label) for label in labels}
+            if trouble is None:
+                trouble, state = outcome, _trouble(outcome)
+            continue
+        for label, difference in compare_all(expected, outcome["values"], rules).items():
+            if difference is not None:
+                failed.add((seed, label))
+                wrong.setdefault(label, difference)
+    points = float(part["points"])
+    if trouble is not None:
+        return Part(part["title"], points, 0.0, state, (), trouble.get("raised") or trouble), failed  # type: ignore[arg-type]
+    texts = {label: (fault.blind if blind else fault.text) for label, fault in wrong.items()}
+    rows = tuple(Label(label, label not in texts, texts.get(label, "")) for label in judged)
+    right = not wrong and bool(judged)
+    return Part(part["title"], points, points if right else 0.0, "right" if right else "wrong", rows), failed
+
+
+def _trouble(outcome: Outcome) -> str:
+    if "raised" in outcome:
+        return "not_attempted" if outcome["raised"].get("stub") else "raised"
+    return "late"
+
+
+def recognise(entry: Mapping[str, Any], measured: Measured, failing: set[Spot]) -> tuple[Hint, ...]:
+    """Up to two misconceptions that explain what fails, the one that explains most first.
+
+    A misconception is recognised where the student shows its value on every label on which it deviates from
+    right; it is suggested ("sure" False) where that holds for whole parts and all its other labels fail otherwise.
+    """
+    found: list[_Match] = []
+    for key, known in entry.get("misconceptions", {}).items():
+        shown, other, random = _shown(known, entry, measured, failing)
+        apart = not {spot[0] for spot in shown} & {spot[0] for spot in other}
+        if shown and (not other or (other <= failing and apart)):
+            found.append(_Match(Hint(key, known["hint"], not other and shown != random), shown, random))
+    chosen: list[Hint] = []
+    explained: set[Spot] = set()
+    while found and len(chosen) < 2:
+        best = max(found, key=lambda match: match.rank(explained))
+        if not best.shown - explained:
+            break
+        chosen.append(best.hint)
+        explained |= best.shown
+        found.remove(best)
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A misconception the measurement agrees with; on the spots in `random` any wrong value agrees."""
+
+    hint: Hint
+    shown: set[Spot]
+    random: set[Spot]
+
+    def rank(self, explained: set[Spot]) -> tuple[bool, float]:
+        new = self.shown - explained
+        return self.hint.sure, len(new) - 0.5 * len(new & self.random)
+
+
+def _shown(
+    known: Mapping[str, Any], entry: Mapping[str, Any], measured: Measured, failing: set[Spot]
+) -> tuple[set[Spot], set[Spot], set[Spot]]:
+    """Where the student shows this misconception's value, where not, and where any wrong value counts as its."""
+    shown: set[Spot] = set()
+    other: set[Spot] = set()
+    random: set[Spot] = set()
+    for index, seeds in known["parts"].items():
+        part, outcomes = entry["parts"][int(index)], measured.parts[int(index)]
+        for seed, deviation in seeds.items():
+            outcome = outcomes.get(seed, {})
+            if "raises" in deviation:
+                spots = {(int(index), seed, label) for label in part["expected"][seed]}
+                same = outcome.get("raised", {}).get("type") == deviation["raises"]
+                (shown if same else other).update(spots & failing if same else spots)
+                continue
+            for label, value in deviation["labels"].items():
+                spot = (int(index), seed, label)
+                (shown if _same_value(part, label, value, outcome, spot in failing) else other).add(spot)
+                if value == ANY:
+                    random.add(spot)
+    return shown, other, shown & random
+
+
+def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcome, fails: bool) -> bool:
+    if not fails or "values" not in outcome or label not in outcome["values"]:
+        return False
+    if value == ANY:
+        return True
+    rule = {k: v for k, v in part.get("rules", {}).get(label, {}).items() if k in ("rtol", "atol", "dtype")}
+    return compare(value, outcome["values"][label], rule) is None
