@@ -1,0 +1,1 @@
+"""From lessons written as text (solutions/) to the notebooks students open (course/)."""
