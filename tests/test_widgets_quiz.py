@@ -25,6 +25,16 @@ def test_only_the_first_choice_counts() -> None:
     assert q.first == "same"
 
 
+def test_the_answer_is_kept_with_the_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook opened next week still shows the first prediction; a later click does not replace it."""
+    monkeypatch.setenv("TLKIT_HOME", str(tmp_path / "home"))
+    Quiz("one_label", "?", CHOICES, "frozen", course=tmp_path).choose("same")
+    again = Quiz("one_label", "?", CHOICES, "frozen", course=tmp_path)
+    assert again.first == "same"
+    again.choose("frozen")
+    assert Quiz("one_label", "?", CHOICES, "frozen", course=tmp_path).first == "same"
+
+
 def test_explanations_wait_for_an_answer_in_the_text_form() -> None:
     """Before the prediction a terminal shows the choices only; after it, all explanations."""
     q = quiz()

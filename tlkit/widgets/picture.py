@@ -33,7 +33,7 @@ def front_end() -> bool:
     if forced in ("0", "1"):
         return forced == "0"
     shell = _shell()
-    if shell is None or not hasattr(shell, "kernel"):
+    if not _in_kernel():
         return False  # plain Python, or IPython in a terminal
     if os.environ.get("NBGRADER_EXECUTION"):
         return False  # autograding or validating
@@ -59,7 +59,14 @@ def _publish(bundle: dict[str, Any], **how: Any) -> None:
 
 
 class Picture:
-    """Mixed into a widget: how it is displayed. A subclass says its text and its still picture."""
+    """Base of all pictures: shown live where somebody can click, still elsewhere.
+
+    A subclass says its `text`, its `still` and how to make its `live` widget, which is made only when it is
+    shown to somebody: executing a notebook unwatched creates no widget and stores no widget state.
+    """
+
+    _face: Any = None  # the live widget, once there is one
+    _still_id: str | None = None
 
     def text(self) -> str:
         """The picture in words, for terminals and for notebooks run unwatched."""
@@ -69,26 +76,26 @@ class Picture:
         """The picture as plain HTML that needs neither kernel nor script."""
         raise NotImplementedError
 
-    def open(self) -> None:
-        """Connect to the page; without one there is nothing to connect to, and no state to store."""
-        if front_end():
-            self.add_class("tl-live")  # type: ignore[attr-defined]  # of ipywidgets.DOMWidget
-            super().open()  # type: ignore[misc]  # of ipywidgets.Widget
+    def live(self) -> Any:
+        """A new ipywidgets widget that shows this picture and answers clicks."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.text()
 
     def _ipython_display_(self, **_: object) -> None:
         """Called by IPython in place of a repr."""
-        shell = _shell()
-        if shell is None or not hasattr(shell, "kernel"):
+        if not _in_kernel():
             print(self.text())
             return
-        if self.comm is not None:  # type: ignore[attr-defined]  # of ipywidgets.Widget
-            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}  # type: ignore[attr-defined]
+        if front_end():
+            if self._face is None:
+                self._face = self.live()
+                self._face.add_class("tl-live")
+            view = {"version_major": 2, "version_minor": 0, "model_id": self._face.model_id}
             _publish({WIDGET_VIEW: view, "text/plain": f"[{type(self).__name__}]"})
+        self._still_id = self._still_id or uuid.uuid4().hex
         _publish(self._still_bundle(), display_id=self._still_id)
-
-    @property
-    def _still_id(self) -> str:
-        return str(self.__dict__.setdefault("_still_id_", uuid.uuid4().hex))
 
     def _still_bundle(self) -> dict[str, str]:
         html = f'{_RULES}<div class="tl-still">{self.still()}</div>'
@@ -96,10 +103,9 @@ class Picture:
 
     def refresh_still(self) -> None:
         """Bring the still up to date, so that a notebook saved now shows what is true now."""
-        shell = _shell()
-        if shell is None or not hasattr(shell, "kernel") or "_still_id_" not in self.__dict__:
-            return
-        _publish(self._still_bundle(), display_id=self._still_id, update=True)
+        if self._still_id is not None and _in_kernel():
+            _publish(self._still_bundle(), display_id=self._still_id, update=True)
 
-    def __str__(self) -> str:
-        return self.text()
+
+def _in_kernel() -> bool:
+    return hasattr(_shell(), "kernel")

@@ -30,7 +30,9 @@ function render({ model, el }) {
       draw();
     });
     // JupyterLab must not take arrows, Enter or Space away from a radio button
-    input.addEventListener("keydown", (event) => event.stopPropagation());
+    input.addEventListener("keydown", (event) => {
+      if (event.key.startsWith("Arrow") || event.key === " " || event.key === "Enter") event.stopPropagation();
+    });
     list.appendChild(row);
     return row;
   });

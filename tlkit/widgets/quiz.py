@@ -1,20 +1,21 @@
 """Predict first: a question whose every answer is explained."""
 
 import html
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import traitlets as t
 
+from tlkit.exercises import progress
 from tlkit.widgets.picture import Picture
 
 _HERE = Path(__file__).parent
 
 
-class Quiz(Picture, anywidget.AnyWidget):
+class Quiz(Picture):
     """A multiple-choice question to answer before the result is shown.
 
     The first choice counts as the prediction and is kept with the student's progress; afterwards every other
@@ -25,6 +26,7 @@ class Quiz(Picture, anywidget.AnyWidget):
         prompt: the question. `code` and **bold** are rendered.
         choices: the text of each choice and its explanation.
         answer: the text of the right choice.
+        course: the folder whose progress keeps the answer; found by the name of the question if not given.
 
     Raises:
         ValueError: fewer than two choices, or an answer that is none of them.
@@ -32,65 +34,72 @@ class Quiz(Picture, anywidget.AnyWidget):
     The attribute `first` is the text of the first choice, or None while the question is open.
     """
 
-    _esm = _HERE / "quiz.js"
-    _css = _HERE / "quiz.css"
-    prompt = t.Unicode().tag(sync=True)
-    choices = t.List(t.Dict()).tag(sync=True)  # {text, why, right}, as HTML
-    chosen = t.Int(-1).tag(sync=True)  # the first choice, by number; the page sets it once
-
-    def __init__(self, name: str, prompt: str, choices: Mapping[str, str], answer: str) -> None:
+    def __init__(
+        self, name: str, prompt: str, choices: Mapping[str, str], answer: str, *, course: Path | None = None
+    ) -> None:
         if len(choices) < 2:
             raise ValueError(f"quiz {name!r} has {len(choices)} choice(s): give at least two.")
         if answer not in choices:
             raise ValueError(f"quiz {name!r}: the answer {answer!r} is none of its choices {list(choices)}.")
-        self.name, self.answer = name, answer
-        self._prompt, self._choices = prompt, dict(choices)
-        rows = [
-            {"text": _inline(text), "why": _inline(why), "right": text == answer}
-            for text, why in choices.items()
-        ]
-        super().__init__(prompt=_inline(prompt), choices=rows)
-
-    @property
-    def first(self) -> str | None:
-        """The text of the first choice; None while the question is open."""
-        return None if self.chosen < 0 else list(self._choices)[self.chosen]
+        self.name, self.prompt, self.choices, self.answer = name, prompt, dict(choices), answer
+        self._course = course or _course_of(name)
+        kept = progress.load(self._course)["questions"].get(name, {}) if self._course else {}
+        self.first: str | None = kept.get("first") if kept.get("first") in choices else None
 
     def choose(self, text: str) -> None:
         """Answer from Python, as a click does. Only the first answer counts."""
-        if text not in self._choices:
-            raise ValueError(f"quiz {self.name!r} has no choice {text!r}; choices: {list(self._choices)}.")
-        if self.chosen < 0:
-            self.chosen = list(self._choices).index(text)
-
-    @t.observe("chosen")
-    def _keep(self, change: t.Bunch) -> None:
-        if not 0 <= change["new"] < len(self._choices):
+        if text not in self.choices:
+            raise ValueError(f"quiz {self.name!r} has no choice {text!r}; choices: {list(self.choices)}.")
+        if self.first is not None:
             return
-        _record(self.name, self.first or "", self.first == self.answer)
+        self.first = text
+        if self._face is not None:
+            self._face.chosen = list(self.choices).index(text)
+        if self._course is not None:
+            progress.record_answer(self._course, self.name, text, text == self.answer)
         self.refresh_still()
+
+    def live(self) -> Any:
+        """The question as radio buttons."""
+        rows = [
+            {"text": _inline(text), "why": _inline(why), "right": text == self.answer}
+            for text, why in self.choices.items()
+        ]
+        texts = list(self.choices)
+        chosen = texts.index(self.first) if self.first else -1
+        face = _Face(prompt=_inline(self.prompt), choices=rows, chosen=chosen)
+        face.observe(lambda change: self.choose(texts[change["new"]]), "chosen")
+        return face
 
     def text(self) -> str:
         """The question and its choices; the explanations wait until it is answered."""
-        lines = [f"Predict first: {self._prompt}"]
-        for i, (text, why) in enumerate(self._choices.items()):
-            mark = "(•)" if i == self.chosen else "( )"
+        lines = [f"Predict first: {self.prompt}"]
+        for text, why in self.choices.items():
+            mark = "(•)" if text == self.first else "( )"
             lines.append(f"  {mark} {text}")
-            if self.chosen >= 0:
+            if self.first is not None:
                 lines.append(f"      {'right' if text == self.answer else 'not this one'}: {why}")
         return "\n".join(lines)
 
     def still(self) -> str:
         """Each choice unfolds to its explanation: works in any page, without a kernel or a script."""
-        parts = [f"<p><b>Predict first.</b> {_inline(self._prompt)}</p>"]
-        for i, (text, why) in enumerate(self._choices.items()):
+        parts = [f"<p><b>Predict first.</b> {_inline(self.prompt)}</p>"]
+        for text, why in self.choices.items():
             verdict = "✔ Right." if text == self.answer else "✘ Not this one."
-            picked = " <i>(chosen)</i>" if i == self.chosen else ""
+            picked = " <i>(chosen)</i>" if text == self.first else ""
             parts.append(
                 f"<details><summary>{_inline(text)}{picked}</summary>"
                 f"<p><b>{verdict}</b> {_inline(why)}</p></details>"
             )
         return "".join(parts)
+
+
+class _Face(anywidget.AnyWidget):
+    _esm = _HERE / "quiz.js"
+    _css = _HERE / "quiz.css"
+    prompt = t.Unicode().tag(sync=True)
+    choices = t.List(t.Dict()).tag(sync=True)  # {text, why, right}, as HTML
+    chosen = t.Int(-1).tag(sync=True)  # the first choice, by number; the page sets it once
 
 
 def _inline(text: str) -> str:
@@ -100,10 +109,11 @@ def _inline(text: str) -> str:
     return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", safe)
 
 
-def _record(name: str, choice: str, right: bool) -> None:
-    """Keep an answer with the student's progress, where this copy of the course keeps progress."""
+def _course_of(name: str) -> Path | None:
+    """The course whose lessons ask this question; None for a question of one's own."""
+    from tlkit.exercises.lesson import LessonError, find_lesson
+
     try:
-        progress = importlib.import_module("tlkit.exercises.progress")
-    except ImportError:
-        return
-    progress.record_answer(name, choice, right)
+        return find_lesson(name).folder.parent
+    except LessonError:
+        return None
