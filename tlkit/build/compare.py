@@ -11,7 +11,7 @@ from typing import Any
 
 from tlkit.build.course import LEFTOVERS, Lesson
 from tlkit.build.lesson import Built
-from tlkit.exercises.compare import compare_all
+from tlkit.exercises.rules import compare_all
 
 
 def drift(built: Built) -> list[str]:
