@@ -13,6 +13,7 @@ from tlkit.exercises.judge import Verdict, judge
 from tlkit.exercises.lesson import Lesson, LessonError, find_lesson, probes_match, read_expected
 from tlkit.exercises.measure import measure
 from tlkit.exercises.present import Result
+from tlkit.exercises.show import Card, hint_card, problem_card, question_card
 
 _UNSET: Any = object()
 
@@ -36,7 +37,8 @@ def check(name: str | Callable[..., Any], code: Any = _UNSET) -> Result:
             raise LessonError(f'"{name}" is a question, not an exercise: show it with quiz("{name}").')
         if not probes_match(lesson):
             raise LessonError(
-                f"probes.py and expected.json in {lesson.folder} do not belong together. Get a fresh copy of the "
+                f"probes.py and expected.json in {lesson.folder} do not belong together. Get a fresh copy "
+                f"of the "
                 "lesson's folder (instructors: run `tlkit build`)."
             )
     except LessonError as error:
@@ -48,9 +50,11 @@ def check(name: str | Callable[..., Any], code: Any = _UNSET) -> Result:
 
 
 def grade(name: str) -> Result:
-    """Judge the notebook's own code on secret cases, for the hidden part of a test cell; shows no secret value.
+    """Judge the notebook's own code on secret cases, for the hidden part of a test cell; shows no secret
+    value.
 
-    Reads solutions/<lesson>/secret.json of the course around the working folder. FileNotFoundError without it.
+    Reads solutions/<lesson>/secret.json of the course around the working folder. FileNotFoundError without
+    it.
     """
     namespace = sys._getframe(1).f_globals
     lesson = _secret_lesson(name)
@@ -72,7 +76,8 @@ def _secret_lesson(name: str) -> Lesson:
                     )
                 return lesson
         raise FileNotFoundError(
-            f'No solutions/*/secret.json under {root} has exercise "{name}". Run `tlkit build` there before grading.'
+            f'No solutions/*/secret.json under {root} has exercise "{name}". Run `tlkit build` there before '
+            f"grading."
         )
     raise FileNotFoundError(
         f"No nbgrader_config.py in {here} or above it: grading runs inside the course's folder."
@@ -112,9 +117,13 @@ def _unusable(name: str, entry: Mapping[str, Any], code: Any, *, given: bool) ->
     if not callable(code):
         what = f"a value of type {type_name(code)}"
         if given:
-            return f'check("{name}", …) takes the {wanted} itself, not its result ({what}): write check("{name}", {name}).'
+            return (
+                f'check("{name}", …) takes the {wanted} itself, not its result ({what}): write '
+                f'check("{name}", {name}).'
+            )
         return (
-            f"{name} is {what} in this notebook, not a {wanted}: the name was given another value. Run the cell that "
+            f"{name} is {what} in this notebook, not a {wanted}: the name was given another value. Run the "
+            f"cell that "
             f"defines {name} again."
         )
     if isinstance(code, type) and wanted == "function":
@@ -124,29 +133,29 @@ def _unusable(name: str, entry: Mapping[str, Any], code: Any, *, given: bool) ->
     return ""
 
 
-def hint(name: str, *, reset: bool = False) -> Any:
+def hint(name: str, *, reset: bool = False) -> Card:
     """Show the next hint of exercise `name`, from gentle to concrete; `reset=True` starts again."""
-    from tlkit.exercises.show import Card
-
     try:
         lesson = find_lesson(name)
         hints = lesson.expected["exercises"][name]["hints"]
-    except (LessonError, KeyError) as error:
-        return Card("?", "No hint", [str(error)])
+    except LessonError as error:
+        return problem_card(name, str(error))
+    except KeyError:
+        return problem_card(name, f'"{name}" is a question: quiz("{name}") shows it.')
     course = lesson.folder.parent
     seen = 0 if reset else progress.hints_seen(course, name)
     shown = min(seen + 1, len(hints))
     progress.record_hints(course, name, shown)
-    return Card("→", f"Hint {shown} of {len(hints)} · {name}", hints[:shown])
+    return hint_card(name, hints[:shown], len(hints))
 
 
 def quiz(name: str) -> Any:
     """Show the predict-first question `name`; every choice has its explanation."""
-    from tlkit.exercises.show import Card, question_card
-
     try:
         lesson = find_lesson(name)
         asked = lesson.spec().questions[name]
-    except (LessonError, KeyError) as error:
-        return Card("?", "No question", [str(error)])
+    except LessonError as error:
+        return problem_card(name, str(error))
+    except KeyError:
+        return problem_card(name, f'"{name}" is an exercise: check("{name}") judges it.')
     return question_card(asked, lesson.folder.parent)

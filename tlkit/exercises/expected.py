@@ -1,7 +1,7 @@
 """Make expected.json: what a right answer measures and, where they deviate, what each misconception measures.
 
-`build_expected` is what `tlkit build` calls, on public seeds for students and on secret seeds for grading. It refuses
-exercises that could not be judged fairly: it is the first test of every lesson.
+`build_expected` is what `tlkit build` calls, on public seeds for students and on secret seeds for grading. It
+refuses exercises that could not be judged fairly: it is the first test of every lesson.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tlkit.exercises.compare import compare_all
-from tlkit.exercises.judge import ANY
+from tlkit.exercises.deviations import OTHER_SALTS, check_distinct, deviations
 from tlkit.exercises.load import load_answers, load_probes
 from tlkit.exercises.measure import Measured, Outcome, measure
-from tlkit.exercises.spec import Answers, Exercise, Misconception, Spec, SpecError
+from tlkit.exercises.rules import compare_all
+from tlkit.exercises.spec import Answers, Exercise, Spec, SpecError
 
 FORMAT = 1
 PUBLIC_SEEDS = (11, 12, 13)
 MAX_PART_BYTES = 60_000  # of one part on one seed
-_OTHER_SALTS = (1, 2)  # other states of torch's random generator: nothing judged may depend on it
 
 
 def build_expected(folder: str | Path, namespace: Mapping[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     """The content of a lesson's expected.json (public seeds) or secret.json (secret seeds).
 
-    `namespace` holds the right answers by name: the globals after the lesson's setup and solution cells. SpecError
-    says which exercise cannot be judged and what to change.
+    `namespace` holds the right answers by name: the globals after the lesson's setup and solution cells.
+    SpecError says which exercise cannot be judged and what to change.
     """
     spec = load_probes(folder)
     answers = load_answers(folder, namespace, spec)
@@ -95,14 +93,14 @@ def _entry(
     }
     if unknown:
         raise SpecError(f'accept("{one.name}", "{unknown.pop()}"): no probe of this exercise has that label.')
-    for salt in _OTHER_SALTS:
+    for salt in OTHER_SALTS:
         _check_stable(one, parts, run_right(spec, one, code, cases, salt))
     known = {
-        wrong.key: {"hint": wrong.hint, "parts": _deviations(spec, one, parts, wrong, cases)}
+        wrong.key: {"hint": wrong.hint, "parts": deviations(spec, one, parts, wrong, cases)}
         for wrong in answers.misconceptions
         if wrong.exercise == one.name
     }
-    _check_distinct(one, parts, known)
+    check_distinct(one, parts, known)
     return {
         "kind": "class" if isinstance(code, type) else "function",
         "signature": _signature(one.name, code),
@@ -136,7 +134,8 @@ def run_right(
         for seed, outcome in outcomes.items():
             if "values" not in outcome:
                 raise SpecError(
-                    f'exercise "{one.name}", part "{probe.title}", seed {seed}: the right answer gives no values: {outcome}'
+                    f'exercise "{one.name}", part "{probe.title}", seed {seed}: the right answer gives no '
+                    f"values: {outcome}"
                 )
     return measured
 
@@ -180,86 +179,8 @@ def _check_stable(one: Exercise, parts: Sequence[Mapping[str, Any]], again: Meas
             for label, fault in compare_all(expected, outcomes[seed]["values"], part["rules"]).items():
                 if fault is not None:
                     raise SpecError(
-                        f'exercise "{one.name}", part "{part["title"]}", "{label}" depends on the global random state: '
-                        f"{fault.text}. Another right answer would draw other numbers; observe something it cannot change."
+                        f'exercise "{one.name}", part "{part["title"]}", "{label}" depends on the global '
+                        f"random state: "
+                        f"{fault.text}. Another right answer would draw other numbers; observe something it "
+                        f"cannot change."
                     )
-
-
-def _deviations(
-    spec: Spec, one: Exercise, parts: Sequence[Mapping[str, Any]], wrong: Misconception, seeds: Sequence[int]
-) -> dict[str, dict[str, Any]]:
-    """{part: {seed: {"labels": {label: value}} | {"raises": type}}} where the misconception differs from right."""
-    quick = replace(one, seconds=min(one.seconds, 20.0))
-    runs = [
-        measure(quick, spec.probes[one.name], wrong.code, seeds, salt=salt) for salt in (0, *_OTHER_SALTS)
-    ]
-    found: dict[str, dict[str, Any]] = {}
-    for index, part in enumerate(parts):
-        for seed, expected in part["expected"].items():
-            outcomes = [run.parts[index][seed] for run in runs]
-            deviation = _deviation(expected, outcomes, part["rules"])
-            if deviation:
-                found.setdefault(str(index), {})[seed] = deviation
-    if not found:
-        raise SpecError(
-            f'misconception "{wrong.key}" of {one.name} measures what a right answer measures: no probe tells them '
-            "apart. Add an observation that does, or drop it."
-        )
-    return found
-
-
-def _deviation(
-    expected: Mapping[str, Any], outcomes: Sequence[Outcome], rules: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    first = outcomes[0]
-    if "values" not in first:
-        return {"raises": first["raised"]["type"] if "raised" in first else "TimeUp"}
-    faults = compare_all(expected, first["values"], rules)
-    labels: dict[str, Any] = {}
-    for label, fault in faults.items():
-        if fault is None or label not in first["values"]:
-            continue
-        value = first["values"][label]
-        only = {label: {k: v for k, v in rules.get(label, {}).items() if k in ("rtol", "atol", "dtype")}}
-        again = [compare_all({label: value}, run.get("values", {}), only)[label] for run in outcomes[1:]]
-        labels[label] = ANY if any(again) else value  # random: that it deviates is all that can be known
-    return {"labels": labels} if labels else None
-
-
-def _check_distinct(one: Exercise, parts: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> None:
-    """Two misconceptions that measure the same cannot each get their own hint."""
-    keys = list(known)
-    for i, first in enumerate(keys):
-        for second in keys[i + 1 :]:
-            if _same_deviations(parts, known[first]["parts"], known[second]["parts"]):
-                raise SpecError(
-                    f'misconceptions "{first}" and "{second}" of {one.name} measure the same: a student could not be '
-                    "given the right one of the two hints. Add an observation that tells them apart, or merge them."
-                )
-
-
-def _same_deviations(
-    parts: Sequence[Mapping[str, Any]], one: Mapping[str, Any], other: Mapping[str, Any]
-) -> bool:
-    if one.keys() != other.keys():
-        return False
-    for index, seeds in one.items():
-        rules = parts[int(index)]["rules"]
-        if seeds.keys() != other[index].keys():
-            return False
-        for seed, deviation in seeds.items():
-            twin = other[index][seed]
-            if deviation.get("raises") != twin.get("raises"):
-                return False
-            labels, twins = deviation.get("labels", {}), twin.get("labels", {})
-            if labels.keys() != twins.keys():
-                return False
-            for label, value in labels.items():
-                if (value == ANY) != (twins[label] == ANY):
-                    return False
-                plain = {
-                    label: {k: v for k, v in rules.get(label, {}).items() if k in ("rtol", "atol", "dtype")}
-                }
-                if value != twins[label] and compare_all({label: value}, {label: twins[label]}, plain)[label]:
-                    return False
-    return True

@@ -15,7 +15,8 @@ def find_code(name: str, entry: Mapping[str, Any], namespace: Mapping[str, Any])
     close = difflib.get_close_matches(name, mine, n=2, cutoff=0.75)
     if close:
         return None, (
-            f"{name} is not defined in this notebook, but {' and '.join(close)} is: the name must be exactly {name}."
+            f"{name} is not defined in this notebook, but {' and '.join(close)} is: the name must be "
+            f"exactly {name}."
         )
     return None, (
         f"{name} is not defined in this notebook yet: run the cell that starts with "

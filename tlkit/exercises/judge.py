@@ -1,7 +1,7 @@
 """From what was measured to a verdict: five outcomes, points part by part, the misconception behind them.
 
-Works on plain data only: an entry of expected.json (or of secret.json) and a Measured. Nothing here has seen the
-student's code, so the same function serves the notebook and a grader that does not trust its workers.
+Works on plain data only: an entry of expected.json (or of secret.json) and a Measured. Nothing here has seen
+the student's code, so the same function serves the notebook and a grader that does not trust its workers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tlkit.exercises.compare import Difference, compare, compare_all
+from tlkit.exercises.compare import Difference
 from tlkit.exercises.measure import Measured, Outcome
+from tlkit.exercises.rules import compare_all, same_value
 
 ANY = {"any": True}  # stands for a misconception's value where that depends on chance
+PartState = Literal["right", "wrong", "raised", "late", "not_attempted"]
 State = Literal["not_attempted", "raised", "partly_right", "wrong", "right", "unchecked"]
 
 
@@ -33,9 +35,9 @@ class Part:
     title: str
     points: float
     earned: float
-    state: Literal["right", "wrong", "raised", "late", "not_attempted"]
+    state: PartState
     labels: tuple[Label, ...] = ()
-    raised: Mapping[str, Any] | None = None
+    trouble: Mapping[str, Any] = field(default_factory=dict)  # the first Outcome without values
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,6 @@ class Verdict:
     abandoned: bool = False
     begun: bool = False
     signature: str = ""
-    advice: tuple[str, ...] = field(default_factory=tuple)
 
 
 def judge(name: str, entry: Mapping[str, Any], measured: Measured, *, blind: bool = False) -> Verdict:
@@ -96,10 +97,10 @@ def judge(name: str, entry: Mapping[str, Any], measured: Measured, *, blind: boo
         parts=tuple(parts),
         misconceptions=hints,
         why=entry["why"],
-        printed=measured.printed,
+        printed="" if blind else measured.printed,
         warnings=tuple(measured.warnings),
         abandoned=measured.abandoned,
-        begun=any((part.raised or {}).get("stub") == "begun" for part in parts),
+        begun=any(part.trouble.get("raised", {}).get("stub") == "begun" for part in parts),
         signature=entry.get("signature", ""),
     )
 
@@ -115,7 +116,6 @@ def _judge_part(
     judged: dict[str, None] = {}
     failed: set[tuple[str, str]] = set()
     trouble: dict[str, Any] | None = None
-    state = "right"
     for seed, expected in part["expected"].items():
         labels = [label for label in expected if not rules.get(label, {}).get("context")]
         judged |= dict.fromkeys(labels)
@@ -123,7 +123,7 @@ def _judge_part(
         if "values" not in outcome:
             failed |= {(seed, label) for label in labels}
             if trouble is None:
-                trouble, state = outcome, _trouble(outcome)
+                trouble = outcome
             continue
         for label, difference in compare_all(expected, outcome["values"], rules).items():
             if difference is not None:
@@ -131,24 +131,37 @@ def _judge_part(
                 wrong.setdefault(label, difference)
     points = float(part["points"])
     if trouble is not None:
-        return Part(part["title"], points, 0.0, state, (), trouble.get("raised") or trouble), failed  # type: ignore[arg-type]
+        about = _without_values(trouble) if blind else trouble
+        return Part(part["title"], points, 0.0, _state(trouble), (), about), failed
     texts = {label: (fault.blind if blind else fault.text) for label, fault in wrong.items()}
     rows = tuple(Label(label, label not in texts, texts.get(label, "")) for label in judged)
     right = not wrong and bool(judged)
     return Part(part["title"], points, points if right else 0.0, "right" if right else "wrong", rows), failed
 
 
-def _trouble(outcome: Outcome) -> str:
-    if "raised" in outcome:
-        return "not_attempted" if outcome["raised"].get("stub") else "raised"
-    return "late"
+def _state(trouble: Outcome) -> PartState:
+    """The state of a part that gave no values."""
+    if "raised" not in trouble:
+        return "late"
+    if trouble["raised"].get("stub"):
+        return "not_attempted"
+    return "wrong" if "returned" in trouble["raised"] else "raised"
+
+
+def _without_values(trouble: Outcome) -> Outcome:
+    """The message of an exception the student raised may hold the inputs of a secret case."""
+    raised = trouble.get("raised")
+    if raised is None or not str(raised.get("source", "")).startswith(("raise", "assert")):
+        return trouble
+    return {"raised": {**raised, "message": ""}}
 
 
 def recognise(entry: Mapping[str, Any], measured: Measured, failing: set[Spot]) -> tuple[Hint, ...]:
     """Up to two misconceptions that explain what fails, the one that explains most first.
 
     A misconception is recognised where the student shows its value on every label on which it deviates from
-    right; it is suggested ("sure" False) where that holds for whole parts and all its other labels fail otherwise.
+    right; it is suggested ("sure" False) where that holds for whole parts and all its other labels fail
+    otherwise.
     """
     found: list[_Match] = []
     for key, known in entry.get("misconceptions", {}).items():
@@ -184,7 +197,7 @@ class _Match:
 def _shown(
     known: Mapping[str, Any], entry: Mapping[str, Any], measured: Measured, failing: set[Spot]
 ) -> tuple[set[Spot], set[Spot], set[Spot]]:
-    """Where the student shows this misconception's value, where not, and where any wrong value counts as its."""
+    """Where the student shows this misconception's value, where not, and where any wrong value counts."""
     shown: set[Spot] = set()
     other: set[Spot] = set()
     random: set[Spot] = set()
@@ -210,5 +223,4 @@ def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcom
         return False
     if value == ANY:
         return True
-    rule = {k: v for k, v in part.get("rules", {}).get(label, {}).items() if k in ("rtol", "atol", "dtype")}
-    return compare(value, outcome["values"][label], rule) is None
+    return same_value(part.get("rules", {}), label, value, outcome["values"][label])

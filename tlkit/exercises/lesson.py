@@ -45,7 +45,8 @@ def _read(path: str, _version: int) -> dict[str, Any]:
         raise LessonError(f"{path} is not the file of a lesson. Get a fresh copy of its folder.")
     if found["format"] != FORMAT:
         raise LessonError(
-            f"{path} has format {found['format']}, this tlkit reads format {FORMAT}. Course and tlkit must be of the "
+            f"{path} has format {found['format']}, this tlkit reads format {FORMAT}. Course and tlkit must "
+            f"be of the "
             "same version: update whichever is older."
         )
     return found
@@ -62,7 +63,10 @@ def read_expected(path: Path) -> dict[str, Any]:
 
 
 def candidates() -> Iterator[Path]:
-    """Lesson folders in the order they are tried: here, $TLKIT_COURSE, the course around here, the checkout's."""
+    """Lesson folders in the order they are tried.
+
+    Here, $TLKIT_COURSE, the course around here, the checkout's.
+    """
     here = Path.cwd()
     yield here
     if course := os.environ.get("TLKIT_COURSE"):

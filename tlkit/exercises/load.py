@@ -24,7 +24,10 @@ from tlkit.exercises.spec import (
 
 
 def load_probes(folder: str | Path) -> Spec:
-    """The exercises, probes and questions of the lesson in `folder`; SpecError where they contradict themselves."""
+    """The exercises, probes and questions of the lesson in `folder`.
+
+    SpecError where they contradict themselves.
+    """
     folder = Path(folder)
     path = folder / "probes.py"
     declared = _execute(path, {}).__dict__.get(_SLOT, [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ctypes
+import functools
 import io
 import random
 import sys
@@ -17,10 +18,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from tlkit.exercises.blame import raised_as_data
-from tlkit.exercises.observe import ObservationError, observe_all
+from tlkit.exercises.describe import describe
+from tlkit.exercises.observe import observe, observe_all
 from tlkit.exercises.spec import Exercise, Probe
 
 KEEP_OUTPUT = 2_000  # characters of printed text that are kept
@@ -120,16 +123,33 @@ def _run_part(
 def _run_once(probe: Probe, code: Callable[..., Any], seed: int, salt: int) -> Outcome:
     import numpy as np
 
+    returned: list[Any] = []
+    watched = _watched(code, returned)
     _seed_everything(seed + 1_000_003 * salt)
     try:
-        values = probe.measure(code, np.random.default_rng(seed))
+        values = probe.measure(watched, np.random.default_rng(seed))
         return {"values": observe_all(values)}
     except TimeUp:
         return {"late": 0.0}
-    except ObservationError as error:
-        return {"raised": {"type": "ObservationError", "message": str(error), "where": "probe"}}
     except BaseException as error:
-        return {"raised": raised_as_data(error, code)}
+        raised = raised_as_data(error, code)
+        if returned and raised["where"] == "probe":
+            raised["returned"] = describe(observe(returned[-1]))  # the probe stumbled over what it was given
+        return {"raised": raised}
+
+
+def _watched(code: Any, returned: list[Any]) -> Any:
+    """A function that notes in `returned` what `code` returned last; classes and objects stay as they are."""
+    if not isinstance(code, FunctionType):
+        return code
+
+    @functools.wraps(code)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        value = code(*args, **kwargs)
+        returned[:] = [value]
+        return value
+
+    return watched
 
 
 def _stop(thread: threading.Thread, done: threading.Event) -> bool:

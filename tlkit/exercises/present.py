@@ -11,7 +11,10 @@ from tlkit.exercises.text import to_text
 
 
 class Result:
-    """What `check` and `grade` return. In a notebook it shows itself; `print(result)` gives the same as text."""
+    """What `check` and `grade` return.
+
+    In a notebook it shows itself; `print(result)` gives the same as text.
+    """
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict

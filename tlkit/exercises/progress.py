@@ -1,7 +1,7 @@
 """What a student has done so far, kept in a small JSON file under $TLKIT_HOME or ~/.tlkit.
 
-One file a course folder. Written whole or not at all; a damaged file is moved aside, a home that cannot be written is
-tolerated (`trouble` says so), and nothing is kept while nbgrader executes notebooks.
+One file a course folder. Written whole or not at all; a damaged file is moved aside, a home that cannot be
+written is tolerated (`trouble` says so), and nothing is kept while nbgrader executes notebooks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def path_of(course: Path) -> Path:
 
 
 def load(course: Path) -> dict[str, Any]:
-    """{"exercises": {name: {...}}, "questions": {name: {...}}, "hints": {name: count}}; empty when there is none."""
+    """{"exercises": {name: {...}}, "questions": {name: {...}}, "hints": {name: count}}.
+
+    Empty when there is none.
+    """
     path = path_of(course)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +82,10 @@ def record_check(course: Path, name: str, outcome: str, points: float, max_point
 
 
 def record_answer(course: Path, name: str, choice: str, right: bool) -> bool:
-    """Keep the answer to a predict-first question: the first one counts as the prediction, the last is kept too."""
+    """Keep the answer to a predict-first question.
+
+    The first one counts as the prediction, the last is kept too.
+    """
     content = load(course)
     before = content["questions"].get(name)
     first = before["first"] if before else choice
@@ -100,7 +106,9 @@ def record_hints(course: Path, name: str, count: int) -> bool:
 
 
 def summary(course: Path) -> dict[str, dict[str, Any]]:
-    """{lesson: {"points", "max_points", "right", "exercises"}} of every lesson in the course folder, in order."""
+    """{lesson: {"points", "max_points", "right", "exercises"}} of every lesson in the course folder, in
+    order.
+    """
     from tlkit.exercises.lesson import LessonError, read_expected
 
     done = load(course)["exercises"]

@@ -30,7 +30,8 @@ class Exercise:
     """One function or class that students write.
 
     difficulty: 1 to 5. minutes: expected working time. why: one sentence shown after success. hints: from
-    gentle to concrete. seconds: time limit of one check. seeds: how many cases are drawn (fewer for slow ones).
+    gentle to concrete. seconds: time limit of one check. seeds: how many cases are drawn (fewer for slow
+    ones).
     """
 
     name: str
@@ -160,7 +161,10 @@ def question(name: str, *, prompt: str, choices: Mapping[str, str], answer: str)
 
 
 def alternative(name: str, title: str) -> Callable[[_Code], _Code]:
-    """Declare, in answers.py, other correct code for exercise `name`; `title` says in which way it differs."""
+    """Declare, in answers.py, other correct code for exercise `name`.
+
+    `title` says in which way it differs.
+    """
     declared = _declared()
 
     def declare(code: _Code) -> _Code:
@@ -195,11 +199,13 @@ def accept(
 ) -> None:
     """Say, in answers.py, how the values of exercise `name` are judged (of one label, or of all of them).
 
-    rtol, atol: closeness of floats, |found - expected| <= atol + rtol·|expected|; the default is 1e-4 and 1e-5.
-    dtype: "exact" where float32 and float64 must be told apart; "kind" (default) tells float, int and bool apart.
-    agreement_with, at_least: the value must equal that of another label in at least this share of its elements;
-    the other label is then context and not judged itself. at_least / at_most alone: bounds on a number.
-    context: True shows a value to the rules of other labels without judging it.
+    Args:
+        rtol, atol: closeness of floats, |found - expected| <= atol + rtol·|expected| (1e-4 and 1e-5).
+        dtype: "exact" tells float32 from float64; the default "kind" tells float, int and bool apart.
+        agreement_with, at_least: the value must equal that of another label in at least this share of its
+            elements; the other label is then context and not judged itself.
+        at_least, at_most: alone, bounds on a number.
+        context: True shows a value to the rules of other labels without judging it.
     """
     given = {
         "rtol": rtol,
