@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import Lab, Notebook, running_lab
+from playwright.sync_api import Page
 
 from tlkit.doctor import find_browser
 from tlkit.lab import THREAD_VARIABLES
@@ -98,11 +99,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser_type_launch_args: obje
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, page: object) -> Iterator[Callable[[str], Notebook]]:
-    """Open a notebook of `lab` by its path; an uncaught JavaScript error on the page fails the test."""
+def open_notebook(lab: Lab, page: Page) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook of `lab` by its path (none: lesson 00); an error on the page fails the test."""
     opened: list[Notebook] = []
 
-    def open_(path: str) -> Notebook:
+    def open_(path: str | None = None) -> Notebook:
         opened.append(Notebook(lab, page, path))
         return opened[-1]
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import nbformat
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 
-SECONDS = 60
+SECONDS = 120  # a busy machine may be slow; what takes longer has failed
 expect.set_options(timeout=20_000)
 
 # In the page: is this notebook's kernel connected and idle? (JupyterLab shows "idle" before there is one.)
@@ -117,15 +117,25 @@ def _address(lines: queue.Queue[str | None], printed: list[str]) -> str:
 
 
 class Notebook:
-    """A notebook open in the browser, with its kernel ready."""
+    """A notebook open in the browser, with its kernel ready.
 
-    def __init__(self, lab: Lab, page: Page, path: str) -> None:
-        self.lab, self.page, self.path = lab, page, path
+    path: below the lab's root; None for what `tlkit lab` itself opens. page_errors: so far, uncaught
+    JavaScript errors and requests that the server refused.
+    """
+
+    def __init__(self, lab: Lab, page: Page, path: str | None = None) -> None:
+        self.lab, self.page = lab, page
+        self.path = path or lab.first_page.removeprefix("/lab/tree/")
         self.page_errors: list[str] = []
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
-        page.goto(f"{lab.url}/lab/tree/{path}?reset&token={lab.token}")
+        page.on("response", self._note_failure)
+        page.goto(f"{lab.url}/lab/tree/{path}?reset&token={lab.token}" if path else lab.address)
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.wait_idle()
+
+    def _note_failure(self, response: Response) -> None:
+        if response.status >= 400 and response.url.startswith(self.lab.url):
+            self.page_errors.append(f"{response.status} for {response.request.method} {response.url}")
 
     def wait_idle(self) -> None:
         """Wait until the kernel is connected and has nothing to do."""

@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
@@ -19,8 +20,18 @@ from tlkit.system import cpu_quota
 
 COURSE = "course"
 FIRST_LESSON = "00"
-# What asks a student questions that have nothing to do with the course.
-DISABLED = {"@jupyterlab/apputils-extension:announcements": True}
+# What would distract: JupyterLab's question about its news, and Voilà (here for the tests, and noisy).
+SETTINGS = {
+    "labconfig/page_config.json": {
+        "disabledExtensions": {
+            "@jupyterlab/apputils-extension:announcements": True,
+            "@voila-dashboards/jupyterlab-preview": True,
+        }
+    },
+    "jupyter_server_config.d/tlkit.json": {
+        "ServerApp": {"jpserver_extensions": {"voila.server_extension": False}}
+    },
+}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -104,17 +115,17 @@ def prepare_environment(state: Path, environ: MutableMapping[str, str]) -> None:
         environ["JUPYTERLAB_SETTINGS_DIR"] = str(state.parent / "lab" / "user-settings")
     if not os.access(_nearest_folder(Path(jupyter_runtime_dir())), os.W_OK):
         environ["JUPYTER_RUNTIME_DIR"] = str(state / "runtime")
-    environ["JUPYTER_CONFIG_DIR"] = str(state)
+    environ["JUPYTER_CONFIG_DIR"] = environ["JUPYTER_CONFIG_PATH"] = str(state)
     environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel python3 is this Python, not one in the home folder
-    for name in ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH", "JUPYTER_NO_CONFIG", "JUPYTER_TOKEN", "JUPYTER_PORT"):
+    for name in ("JUPYTER_PATH", "JUPYTER_NO_CONFIG", "JUPYTER_TOKEN", "JUPYTER_PORT"):
         environ.pop(name, None)
     # nbgrader starts `alembic`, and a kernel's `!tlkit` should be this one
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     for name in THREAD_VARIABLES:
         environ.setdefault(name, str(threads()))
-    page_config = state / "labconfig" / "page_config.json"
-    page_config.parent.mkdir(parents=True, exist_ok=True)
-    page_config.write_text(json.dumps({"disabledExtensions": DISABLED}))
+    for name, content in SETTINGS.items():
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_text(json.dumps(content))
 
 
 def _nearest_folder(path: Path) -> Path:
@@ -122,7 +133,9 @@ def _nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def server_arguments(root: Path, page: Path, args: argparse.Namespace, open_browser: bool) -> list[str]:
+def server_arguments(
+    root: Path, page: Path, args: argparse.Namespace, token: str, open_browser: bool
+) -> list[str]:
     """Arguments for JupyterLab. Each setting that a configuration file could spoil is stated."""
     settings = {
         "ServerApp.root_dir": root,
@@ -135,12 +148,13 @@ def server_arguments(root: Path, page: Path, args: argparse.Namespace, open_brow
         "ServerApp.answer_yes": True,  # Ctrl-C ends at once instead of asking
         "ServerApp.open_browser": open_browser,
         "ServerApp.use_redirect_file": browser_reads_files(),
-        "IdentityProvider.token": secrets.token_hex(16),  # stays in this process: on no command line
+        "IdentityProvider.token": token,
         "PasswordIdentityProvider.hashed_password": "",
         "LanguageServerManager.autodetect": False,
     }
     level = "INFO" if args.verbose else "ERROR"
-    return [f"--{name}={value}" for name, value in settings.items()] + [f"--log-level={level}"]
+    settings |= {"Application.log_level": level, "ServerApp.log_level": level, "LabApp.log_level": level}
+    return [f"--{name}={value}" for name, value in settings.items()]
 
 
 def banner(url: str, port: int, root: Path, open_browser: bool) -> str:
@@ -174,14 +188,20 @@ def run(args: argparse.Namespace) -> int:
     page = lesson_notebook(root, args.lesson)
     if page == Path(COURSE):
         print(f"tlkit lab: no lesson starts with {args.lesson!r}; opening {COURSE}/.", file=sys.stderr)
+    print("Starting JupyterLab …", flush=True)
     prepare_environment(_state_folder(), os.environ)
 
     from jupyterlab.labapp import LabApp  # after the environment is set: Jupyter reads it when imported
 
     open_browser = not args.no_browser and can_open_browser()
     os.chdir(root)  # nbgrader looks for its configuration here
-    server = LabApp.initialize_server(argv=server_arguments(root, page, args, open_browser))
-    print(banner(server.local_url, server.port, root, open_browser), flush=True)
+    token = secrets.token_hex(16)  # stays in this process: on no command line, in no log
+    if not args.verbose:
+        warnings.simplefilter("ignore")  # of packages, about one another
+    server = LabApp.initialize_server(argv=server_arguments(root, page, args, token, open_browser))
+    address = f"http://127.0.0.1:{server.port}/lab/tree/{page.as_posix()}?token={token}"
+    # Shown by the event loop, after the server listens: the address works as soon as it is read.
+    server.io_loop.add_callback(print, banner(address, server.port, root, open_browser), flush=True)
     server.start()
     print("\nJupyterLab has ended.")
     return 0
