@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """Labelled images, held in memory.
 
@@ -37,6 +37,10 @@ class Images:
                 f"labels must lie in 0..{len(self.classes) - 1} for {len(self.classes)} classes, "
                 f"found {int(self.labels.min())}..{int(self.labels.max())}"
             )
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        return f"<{self.name}: {len(self)} images of {shape}, {len(self.classes)} classes>"
 
     def __len__(self) -> int:
         return len(self.labels)

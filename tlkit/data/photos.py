@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,10 @@ class Photos:
 
         with Image.open(self.paths[index]) as picture:
             return picture.convert("RGB")
+
+    def tensor(self, transform: Callable[[Image], Tensor]) -> Tensor:
+        """All photos as one tensor ``[N, C, H, W]``, each through ``transform`` (a backbone's, say)."""
+        return torch.stack([transform(self.open(i)) for i in range(len(self))])
 
 
 def ants_and_bees(root: str | Path | None = None) -> tuple[Photos, Photos]:
