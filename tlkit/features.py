@@ -143,6 +143,7 @@ def linear_probe(
     steps = torch.optim.LBFGS(
         [solution],
         max_iter=max_steps,
+        history_size=100,
         tolerance_grad=1e-7,
         tolerance_change=1e-12,
         line_search_fn="strong_wolfe",

@@ -24,6 +24,7 @@ class History:
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
     epoch_ends: list[int] = field(default_factory=list)  # steps done when each epoch was finished
+    loss_name: str = "cross-entropy (nats)"
     seconds: float = 0.0
     stopped: Literal["interrupted", "stopped"] | None = None  # by the keyboard, by StopTraining, not at all
 

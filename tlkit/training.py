@@ -102,7 +102,8 @@ def fit(
         p for group in steer.param_groups for p in group["params"]
     }  # trainable, yet left out of the caller's optimizer: on purpose
     criterion = loss or mean_cross_entropy
-    record, began, modes = History(), time.perf_counter(), training_modes(model)
+    record = History() if loss is None else History(loss_name="loss")
+    began, modes = time.perf_counter(), training_modes(model)
     device = next(model.parameters()).device
     devices = [device.index or 0] if device.type == "cuda" else []
     bar = _bar(progress, epochs * steps)
