@@ -34,6 +34,11 @@ def new_cell(cell_type: str, source: str) -> NotebookNode:
     return cell
 
 
+def new_node(**values: Any) -> NotebookNode:
+    """A dictionary of notebook data whose keys are attributes too."""
+    return NotebookNode(**values)  # type: ignore[no-untyped-call]
+
+
 def nbgrader(cell: NotebookNode) -> dict[str, Any]:
     """The cell's nbgrader metadata; empty where it has none, or where somebody wrote something else there."""
     found = cell.get("metadata", {}).get("nbgrader", {})

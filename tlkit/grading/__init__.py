@@ -1,0 +1,1 @@
+"""What makes plain nbgrader fair and safe with this course: restoring, settling, exporting."""
