@@ -110,7 +110,7 @@ def bars(
     percent: bool = False,
     highlight: str | None = None,
 ) -> Picture:
-    """Named values as horizontal bars with their numbers, error bars (`spread`) and the axis named by `unit`."""
+    """Named values as horizontal bars with their numbers; `spread` adds error bars, `unit` names the axis."""
     figure, (axis,) = picture(7.0, 1.2 + 0.36 * len(values))
     names, numbers = list(values), list(values.values())
     errors = [spread.get(name, 0.0) for name in names] if spread else None
