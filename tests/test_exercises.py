@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.exercises import PUBLIC_SEEDS, build_expected
+from tlkit.exercises.contract import assert_exercise_contract
 
 LESSON = Path(__file__).parent / "exercises_lesson"
 
@@ -22,3 +23,9 @@ def test_expected_holds_every_public_seed(namespace):
     for entry in content["exercises"].values():
         for part in entry["parts"]:
             assert list(part["expected"]) == [str(seed) for seed in PUBLIC_SEEDS]
+
+
+def test_the_small_lesson_keeps_the_contract(namespace):
+    """Right and alternative answers are accepted, known wrong ones get their hint, replay earns nothing."""
+    counts = assert_exercise_contract(LESSON, namespace)
+    assert counts["center"] == {"alternatives": 1, "misconceptions": 4, "parts": 2}
