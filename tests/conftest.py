@@ -26,7 +26,9 @@ REAL = ROOT.parent / "shared" / "real"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker a CPU that is really granted, four at most: each imports PyTorch."""
+    """One worker a CPU that is really granted, four at most: each imports PyTorch. None for named files."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
     return max(1, min(4, int(cpu_quota())))
 
 
