@@ -145,6 +145,23 @@ def test_threads_are_whole_cpus_of_the_quota(
     assert environment["MKL_NUM_THREADS"] == "7"
 
 
+def test_a_home_that_cannot_be_written_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container whose home is read-only, settings and runtime files go to a temporary folder."""
+    (tmp_path / "file").touch()  # nothing can be made below a file, not even by root
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "file" / name))
+    state = tlkit_lab._state_folder()
+    environment: dict[str, str] = {}
+    tlkit_lab.prepare_environment(state, environment)
+    assert environment["JUPYTER_CONFIG_DIR"] == str(state)
+    assert environment["JUPYTER_RUNTIME_DIR"] == str(state / "runtime")
+    assert (state / "labconfig" / "page_config.json").is_file()
+    assert "JUPYTERLAB_SETTINGS_DIR" not in environment
+    shutil.rmtree(state)
+
+
 @pytest.mark.parametrize(
     ("environment", "platform", "expected"),
     [

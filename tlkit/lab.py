@@ -96,12 +96,17 @@ def _state_folder() -> Path:
     from jupyter_core.paths import jupyter_config_dir
 
     folder = Path(jupyter_config_dir()) / "tlkit"
+    return folder if _writable(folder) else Path(tempfile.mkdtemp(prefix="tlkit-lab-"))
+
+
+def _writable(folder: Path) -> bool:
+    """Can files be written into `folder`? Makes it if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            return True
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="tlkit-lab-"))
+        return False
 
 
 def prepare_environment(state: Path, environ: MutableMapping[str, str]) -> None:
@@ -113,7 +118,7 @@ def prepare_environment(state: Path, environ: MutableMapping[str, str]) -> None:
 
     if "JUPYTERLAB_SETTINGS_DIR" not in environ and state.parent == Path(jupyter_config_dir()):
         environ["JUPYTERLAB_SETTINGS_DIR"] = str(state.parent / "lab" / "user-settings")
-    if not os.access(_nearest_folder(Path(jupyter_runtime_dir())), os.W_OK):
+    if not _writable(Path(jupyter_runtime_dir())):
         environ["JUPYTER_RUNTIME_DIR"] = str(state / "runtime")
     environ["JUPYTER_CONFIG_DIR"] = environ["JUPYTER_CONFIG_PATH"] = str(state)
     environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel python3 is this Python, not one in the home folder
@@ -126,11 +131,6 @@ def prepare_environment(state: Path, environ: MutableMapping[str, str]) -> None:
     for name, content in SETTINGS.items():
         (state / name).parent.mkdir(parents=True, exist_ok=True)
         (state / name).write_text(json.dumps(content))
-
-
-def _nearest_folder(path: Path) -> Path:
-    """`path`, or the closest folder above it that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def server_arguments(
