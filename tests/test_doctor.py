@@ -13,6 +13,7 @@ import pytest
 
 from tlkit import doctor
 from tlkit.doctor import NOTE, OK, PROBLEM, Finding, Findings
+from tlkit.system import memory_limit
 
 GB = 10**9
 
@@ -97,6 +98,20 @@ def test_memory(limit: int | None, status: str, monkeypatch: pytest.MonkeyPatch)
     """Half a GB is too little for a lesson, Binder's 2 GB are enough."""
     monkeypatch.setattr(doctor, "memory_limit", lambda: limit)
     assert doctor.check_memory().status == status
+
+
+@pytest.mark.parametrize(
+    ("group", "file"), [("0::/box", "box/memory.max"), ("4:memory:/box", "memory/box/memory.limit_in_bytes")]
+)
+def test_a_containers_memory_limit_counts(group: str, file: str, tmp_path: Path) -> None:
+    """The limit of the process's own cgroup, version 2 or 1, counts, and not the host's memory."""
+    own, limit = tmp_path / "own", tmp_path / "cgroup" / file
+    own.write_text(f"{group}\n")
+    limit.parent.mkdir(parents=True)
+    limit.write_text("300000000\n")
+    assert memory_limit(tmp_path / "cgroup", own) == 300_000_000
+    limit.write_text("max\n")
+    assert memory_limit(tmp_path / "cgroup", own) == memory_limit(tmp_path / "nothing", own)
 
 
 @pytest.mark.parametrize(("quota", "status"), [(0.5, OK), (1.0, OK), (1.5, OK), (8.0, OK)])
