@@ -128,7 +128,8 @@ def _close(expected: float, found: float, rule: Mapping[str, Any]) -> bool:
     return bool(abs(found - expected) <= rule["atol"] + rule["rtol"] * abs(expected))
 
 
-def _kind(dtype: str) -> str:
+def dtype_kind(dtype: str) -> str:
+    """float, int, bool or complex."""
     for kind in ("float", "complex", "bool"):
         if kind in dtype:
             return kind
@@ -143,7 +144,7 @@ def _compare_kind(
         return plainly(f"expected a tensor on {expected['device']}, found one on {found['device']}")
     want, have = expected["dtype"], found["dtype"]
     exact = rule["dtype"] == "exact"
-    if want != have and (exact or (not single and _kind(want) != _kind(have))):
+    if want != have and (exact or (not single and dtype_kind(want) != dtype_kind(have))):
         return plainly(f"expected {want}, found {have}")
     return None
 

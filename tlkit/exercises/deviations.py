@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tlkit.exercises.judge import ANY
 from tlkit.exercises.measure import Outcome, measure
-from tlkit.exercises.rules import compare_all, same_value
+from tlkit.exercises.rules import compare_all, is_random, random_value, same_value
 from tlkit.exercises.spec import Exercise, Misconception, Spec, SpecError
 
 OTHER_SALTS = (1, 2)  # other states of torch's random generator: nothing judged may depend on it
@@ -48,7 +47,9 @@ def _deviation(
             continue
         value = first["values"][label]
         again = [same_value(rules, label, value, run.get("values", {}).get(label)) for run in outcomes[1:]]
-        labels[label] = value if all(again) else ANY  # random: that it deviates is all that can be known
+        labels[label] = (
+            value if all(again) else random_value(value)
+        )  # random: that it deviates is all that can be known
     return {"labels": labels} if labels else None
 
 
@@ -82,7 +83,7 @@ def _same_deviations(
             if labels.keys() != twins.keys():
                 return False
             for label, value in labels.items():
-                if (value == ANY) != (twins[label] == ANY):
+                if is_random(value) != is_random(twins[label]):
                     return False
                 if value != twins[label] and not same_value(rules, label, value, twins[label]):
                     return False

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from tlkit.exercises.compare import Difference
 from tlkit.exercises.measure import Measured, Outcome
-from tlkit.exercises.rules import compare_all, same_value
+from tlkit.exercises.rules import compare_all, is_random, random_value, same_value
 
-ANY = {"any": True}  # stands for a misconception's value where that depends on chance
 PartState = Literal["right", "wrong", "raised", "late", "not_attempted"]
 State = Literal["not_attempted", "raised", "partly_right", "wrong", "right", "unchecked"]
 
@@ -213,7 +212,7 @@ def _shown(
             for label, value in deviation["labels"].items():
                 spot = (int(index), seed, label)
                 (shown if _same_value(part, label, value, outcome, spot in failing) else other).add(spot)
-                if value == ANY:
+                if is_random(value):
                     random.add(spot)
     return shown, other, shown & random
 
@@ -221,6 +220,6 @@ def _shown(
 def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcome, fails: bool) -> bool:
     if not fails or "values" not in outcome or label not in outcome["values"]:
         return False
-    if value == ANY:
-        return True
+    if is_random(value):
+        return bool(value == random_value(outcome["values"][label]))
     return same_value(part.get("rules", {}), label, value, outcome["values"][label])

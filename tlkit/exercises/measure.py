@@ -11,6 +11,7 @@ import contextvars
 import ctypes
 import functools
 import io
+import math
 import random
 import sys
 import threading
@@ -27,7 +28,7 @@ from tlkit.exercises.observe import observe, observe_all
 from tlkit.exercises.spec import Exercise, Probe
 
 KEEP_OUTPUT = 2_000  # characters of printed text that are kept
-_PATIENCE = 1.0  # seconds an overdue thread gets to die
+_PATIENCE = 2.0  # seconds an overdue thread gets to die
 
 # What one part did on one seed, as JSON data, exactly one of
 #   {"values": {label: observation}} · {"raised": {...}, see blame.py} · {"late": seconds} · {"skipped": why}
@@ -86,7 +87,7 @@ def _run_part(
 ) -> tuple[dict[str, Outcome], bool]:
     """One part in a thread of its own; returns the outcomes and whether the thread had to be abandoned."""
     outcomes: dict[str, Outcome] = {}
-    done = threading.Event()
+    done, cancelled = threading.Event(), threading.Event()
     threads = _torch_threads()
 
     def work() -> None:
@@ -94,23 +95,23 @@ def _run_part(
             if threads:
                 sys.modules["torch"].set_num_threads(threads)  # a new thread would take every core
             for seed in seeds:
-                outcome = _run_once(probe, code, seed, salt)
-                outcomes.setdefault(str(seed), outcome)
+                if cancelled.is_set():
+                    break
+                outcomes[str(seed)] = _run_once(probe, code, seed, salt)
         except BaseException:  # TimeUp between two seeds
             pass
         finally:
             done.set()
 
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(work,), daemon=True, name="tlkit check"
-    )
-    thread.start()
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="tlkit check")
     try:
-        finished = done.wait(allowed)
+        thread.start()
+        finished = _wait(thread, done, allowed)
     except KeyboardInterrupt:
-        _stop(thread, done)
+        _stop(thread, done, cancelled)
         raise
-    alive = False if finished else not _stop(thread, done)
+    alive = False if finished else not _stop(thread, done, cancelled)
     results = dict(outcomes)  # a copy: an abandoned thread may still write
     overdue = False
     for seed in seeds:
@@ -152,15 +153,35 @@ def _watched(code: Any, returned: list[Any]) -> Any:
     return watched
 
 
-def _stop(thread: threading.Thread, done: threading.Event) -> bool:
+def _wait(thread: threading.Thread, done: threading.Event, allowed: float) -> bool:
+    """Wait for the part to end; False when its time is up.
+
+    On a busy machine a thread that did not get the processor is given up to three times as long.
+    """
+    started = time.monotonic()
+    while not done.wait(min(0.5, allowed)):
+        passed = time.monotonic() - started
+        if passed >= allowed and (passed >= 3 * allowed or _cpu_seconds(thread) >= allowed / 2):
+            return False
+    return True
+
+
+def _cpu_seconds(thread: threading.Thread) -> float:
+    """Processor time a thread has used; infinite where the system does not tell."""
+    try:
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
+    except (AttributeError, OSError):
+        return math.inf
+
+
+def _stop(thread: threading.Thread, done: threading.Event, cancelled: threading.Event) -> bool:
     """Throw TimeUp into the thread until it ends or patience does; True if it ended."""
+    cancelled.set()  # ends a thread that has not begun yet, and keeps one from its next seed
     until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
+    while not done.wait(0.05) and time.monotonic() < until:
         if thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
-        if done.wait(0.05):
-            return True
-    return False
+    return done.is_set() or not thread.is_alive()
 
 
 def _torch_threads() -> int:

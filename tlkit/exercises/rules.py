@@ -10,12 +10,13 @@ from tlkit.exercises.compare import (
     DEFAULT_RULE,
     Difference,
     compare,
+    dtype_kind,
     is_array,
     items_of,
     plainly,
     single_number,
 )
-from tlkit.exercises.describe import describe, number_text
+from tlkit.exercises.describe import describe, family, number_text
 from tlkit.exercises.observe import Observation, numbers
 
 CLOSENESS = ("rtol", "atol", "dtype")
@@ -37,6 +38,18 @@ def same_value(
             equal = sum(a == b for a, b in zip(one, other, strict=True))
             return bool(equal >= SAME_PREDICTIONS * len(one))
     return compare(known, found, closeness(rules, label)) is None
+
+
+def random_value(value: Observation) -> Observation:
+    """Stands for a misconception's value where that depends on chance: only its kind and shape are known."""
+    if is_array(value):
+        return {"any": [value["array"], dtype_kind(value["dtype"]), value["shape"], value["device"]]}
+    return {"any": family(value)}
+
+
+def is_random(value: Observation) -> bool:
+    """Was this made by `random_value`?"""
+    return isinstance(value, dict) and "any" in value
 
 
 def compare_all(
