@@ -68,22 +68,24 @@ def load_backbone(name: str = "glyphnet", *, pretrained: bool = True, seed: int 
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = _glyphnet(pretrained) if name == "glyphnet" else _torchvision(name, pretrained)
+        backbone = (
+            read_glyphnet(WEIGHTS, pretrained) if name == "glyphnet" else _torchvision(name, pretrained)
+        )
     return backbone.eval()
 
 
-def _glyphnet(pretrained: bool) -> Backbone:
+def read_glyphnet(path: Path, pretrained: bool = True) -> Backbone:
+    """glyphnet from a safetensors file, as ``python -m tlkit.backbones.pretrain`` writes it."""
     from safetensors import safe_open
 
-    with safe_open(WEIGHTS, framework="pt") as stored:
-        about = {key: json.loads(value) for key, value in stored.metadata().items()}
-        weights = {key: stored.get_tensor(key).float() for key in stored.keys()} if pretrained else {}  # noqa: SIM118
+    with safe_open(path, framework="pt") as stored:
+        classes = tuple(json.loads(stored.metadata()["classes"]))
+        weights = {key: stored.get_tensor(key) for key in list(stored.keys())}
     body = GlyphBody()
-    classes = tuple(about["classes"])
     head = nn.Linear(body.feature_dim, len(classes))
     backbone = Backbone(body, head, "glyphnet", classes, Transform(1, 32, 32, (0.0,), (1.0,)))
     if pretrained:
-        backbone.load_state_dict(weights, strict=False)
+        backbone.load_state_dict(weights)
     return backbone
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTHS = (32, 64, 128)
+WIDTHS = (48, 96, 128)  # channels of the three stages
 
 
 class Residual(nn.Module):
@@ -29,25 +29,33 @@ class Residual(nn.Module):
 
 
 class GlyphBody(nn.Module):
-    """Images ``[B, 1, 32, 32]`` -> features ``[B, D]``.
+    """Images ``[B, 1, 32, 32]`` in [0, 1] -> features ``[B, 512]``.
 
-    ``stem`` halves the image to 16x16, ``stage1`` stays there, ``stage2`` works at 8x8, ``stage3`` at 4x4,
-    ``pool`` averages each quarter of what is left.
+    Small images are made smaller at once, so that 1,797 of them take about a second on one CPU core:
+    ``stem`` leaves 8x8 pixels, ``stage1`` works there, ``stage2`` and ``stage3`` at 4x4; ``pool`` averages
+    each quarter of the image and keeps the four averages apart, because where a stroke is matters.
     """
 
     def __init__(self, widths: tuple[int, int, int] = WIDTHS, grid: int = 2) -> None:
         super().__init__()
         a, b, c = widths
-        self.stem = nn.Sequential(nn.Conv2d(1, a, 5, 2, 2, bias=False), nn.BatchNorm2d(a), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, 16, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Conv2d(16, a, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(a),
+            nn.ReLU(),
+        )
         self.stage1 = nn.Sequential(Residual(a, a))
-        self.stage2 = nn.Sequential(Residual(a, b, 2), Residual(b, b))
-        self.stage3 = nn.Sequential(Residual(b, c, 2), Residual(c, c))
+        self.stage2 = nn.Sequential(Residual(a, b, stride=2))
+        self.stage3 = nn.Sequential(Residual(b, c))
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(grid), nn.Flatten())
         self.feature_dim = c * grid * grid
 
     def forward(self, images: Tensor) -> Tensor:
-        x: Tensor = self.stem(images)  # [B, a, 16, 16]
+        x: Tensor = self.stem(images)  # [B, 48, 8, 8]
         x = self.stage1(x)
-        x = self.stage2(x)  # [B, b, 8, 8]
-        x = self.stage3(x)  # [B, c, 4, 4]
-        return torch.as_tensor(self.pool(x))  # [B, c * grid * grid]
+        x = self.stage2(x)  # [B, 96, 4, 4]
+        x = self.stage3(x)  # [B, 128, 4, 4]
+        return torch.as_tensor(self.pool(x))  # [B, 128 * 2 * 2]
