@@ -5,7 +5,7 @@ Probes measure, observations are compared, wrong answers get their own hint.
 
 from tlkit.exercises.authoring import fill, small_backbone, tensor
 from tlkit.exercises.check import check, grade, hint, quiz
-from tlkit.exercises.expected import PUBLIC_SEEDS, build_expected, write_expected
+from tlkit.exercises.expected import PUBLIC_SEEDS, build_expected, same_expected, write_expected
 from tlkit.exercises.load import load_answers, load_probes
 from tlkit.exercises.present import Result
 from tlkit.exercises.spec import (
@@ -38,6 +38,7 @@ __all__ = [
     "question",
     "quiz",
     "right",
+    "same_expected",
     "small_backbone",
     "tensor",
     "write_expected",

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tlkit.exercises.compare import compare
 from tlkit.exercises.deviations import OTHER_SALTS, check_distinct, deviations
 from tlkit.exercises.load import load_answers, load_probes
 from tlkit.exercises.measure import Measured, Outcome, measure
@@ -47,6 +48,22 @@ def build_expected(folder: str | Path, namespace: Mapping[str, Any], seeds: Sequ
 def write_expected(path: str | Path, expected: Mapping[str, Any]) -> None:
     """Write expected.json so that a change in one observation is a change in one line."""
     Path(path).write_text(_pretty(expected) + "\n", encoding="utf-8")
+
+
+def same_expected(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Are two contents the same but for rounding, which differs between processors? For the drift check.
+
+    Everything but observations must be equal; observations within the default closeness (see compare.py).
+    """
+    return _same(one, other)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and "array" not in one:
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return type(one) is type(other) and (one == other or compare(one, other, {"dtype": "exact"}) is None)
 
 
 def _pretty(value: Any, indent: int = 0, key: str = "") -> str:

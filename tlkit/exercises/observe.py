@@ -164,7 +164,9 @@ def _observe_array(value: Any, kind: type, budget: Budget) -> Observation | None
 
 
 def _observe_tensor(torch: Any, value: Any, budget: Budget) -> Observation:
-    tensor = value.detach().as_subclass(torch.Tensor)
+    tensor = value.detach()
+    if type(tensor) is not torch.Tensor:
+        tensor = tensor.as_subclass(torch.Tensor)
     about = {
         "array": "tensor",
         "dtype": str(tensor.dtype).removeprefix("torch."),

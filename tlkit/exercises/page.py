@@ -140,6 +140,6 @@ def _labels(labels: Sequence[Label]) -> str:
         style = _DIM if label.holds else ""
         rows.append(
             f'<li style="margin:2px 0;{style}"><span role="img" aria-label="{word}">{sign}</span> '
-            f"{escape(sentence(label))}</li>"
+            f"{inline(sentence(label))}</li>"
         )
     return f'<ul style="list-style:none;margin:2px 0 0 1.4em;padding:0">{"".join(rows)}</ul>'

@@ -44,15 +44,15 @@ def opening(verdict: Verdict) -> str:
         return verdict.why
     if verdict.begun:
         return (
-            f"You wrote code, but {verdict.name} still reaches its `raise NotImplementedError` line. Delete "
+            f"You wrote code, but `{verdict.name}` reaches its `raise NotImplementedError` line. Delete "
             f"that "
             "line, run the cell, and check again."
         )
     if verdict.outcome == "not_attempted":
         return (
-            f"Replace the `raise NotImplementedError` line of {verdict.name} with your own code, run the "
+            f"Replace the `raise NotImplementedError` line of `{verdict.name}` with your own code, run the "
             f"cell, and "
-            f'check again. hint("{verdict.name}") helps you start.'
+            f'check again. `hint("{verdict.name}")` helps you start.'
         )
     return ""
 
