@@ -1,0 +1,99 @@
+"""Lessons that could not be judged fairly are refused, with what to change."""
+
+import pytest
+
+from tlkit.exercises import PUBLIC_SEEDS, SpecError, build_expected
+from tlkit.exercises.contract import assert_exercise_contract
+
+EXERCISE = """
+from tlkit.exercises import exercise, probe, question, tensor
+exercise("double", difficulty=1, minutes=5, why="Because.", hints=("Add it to itself.",))
+"""
+PROBE = (
+    EXERCISE
+    + """
+@probe("double", points=1)
+def _(double, rng):
+    '''Doubles.'''
+    return {"doubled": double(tensor(rng, 3))}
+"""
+)
+ANSWERS = "from tlkit.exercises import accept, alternative, misconception\nimport torch\n"
+
+
+def double(x):
+    """The right answer."""
+    return x + x
+
+
+def lesson(folder, probes, answers=""):
+    """A lesson folder with these files."""
+    (folder / "probes.py").write_text(probes)
+    (folder / "answers.py").write_text(ANSWERS + answers)
+    return folder
+
+
+WRONG = "@misconception('double', '{}', hint='h')\ndef _(x): return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("probes", "answers", "said"),
+    [
+        (EXERCISE, "", "has no probe"),
+        (PROBE.replace('probe("double"', 'probe("twice"'), "", "has no exercise"),
+        (PROBE.replace("'''Doubles.'''", "pass"), "", "no docstring"),
+        (PROBE.replace('hints=("Add it to itself.",)', 'hints="Add"'), "", "hints is one string"),
+        (
+            PROBE + "question('q', prompt='?', choices={'a': 'x', 'b': 'y'}, answer='c')",
+            "",
+            "none of the choices",
+        ),
+        (PROBE, WRONG.format("same", "2 * x"), "no probe tells them apart"),
+        (PROBE, WRONG.format("a", "3 * x") + WRONG.format("b", "x + x + x"), "measure the same"),
+        (PROBE, WRONG.format("a", "x") * 2, "declared twice"),
+        (PROBE, WRONG.replace("double", "doubel").format("a", "x"), "no exercise"),
+        (PROBE, "accept('double', 'tripled', rtol=1)", "no probe of this exercise has that label"),
+        (PROBE, "accept('double', at_least=1)", "needs a label"),
+        (PROBE.replace("tensor(rng, 3)", "__import__('torch').rand(3)"), "", "global random state"),
+        (PROBE.replace("double(tensor(rng, 3))", "object()"), "", "not plain data"),
+        (PROBE.replace("double(tensor(rng, 3))", "double(tensor(rng, 19_000))"), "", "observe less"),
+        (PROBE.replace("double(tensor(rng, 3))", "double(None)"), "", "the right answer gives no values"),
+    ],
+)
+def test_refused(tmp_path, probes, answers, said):
+    """Each contradiction is named before any student meets it."""
+    with pytest.raises(SpecError, match=said):
+        build_expected(lesson(tmp_path, probes, answers), {"double": double}, PUBLIC_SEEDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("double(tensor(rng, 3)).shape[0]", "earned by replaying public observations"),
+        ("bool(double(tensor(rng, 3)).sum() != 99)", "earned by observing True everywhere"),
+        ("(x := tensor(rng, 3), double(x))[0]", "earned by a function that returns"),
+    ],
+)
+def test_cheap_points_break_the_contract(tmp_path, value, said):
+    """Verdicts, constants and values the student's code has no part in are found out."""
+    probes = PROBE.replace("double(tensor(rng, 3))", value)
+    with pytest.raises(AssertionError, match=said):
+        assert_exercise_contract(lesson(tmp_path, probes), {"double": double})
+
+
+def test_unaccepted_alternative_breaks_the_contract(tmp_path):
+    """An alternative that measures something else is reported with the difference."""
+    answers = "@alternative('double', 'thrice')\ndef _(x): return 3 * x\n"
+    with pytest.raises(AssertionError, match='alternative "thrice" is not accepted'):
+        assert_exercise_contract(lesson(tmp_path, PROBE, answers), {"double": double})
+
+
+def test_a_quoted_solution_breaks_the_contract(tmp_path):
+    """A hint of a misconception that quotes the solution's line is found in expected.json."""
+    answers = "@misconception('double', 'a', hint='Write: return x + x + 0 * x.mean()')\ndef _(x): return x\n"
+    with pytest.raises(AssertionError, match="quotes the solution"):
+        assert_exercise_contract(
+            lesson(tmp_path, PROBE, answers),
+            {"double": double},
+            solution_text="def double(x):\n    return x + x + 0 * x.mean()",
+        )
