@@ -38,6 +38,7 @@ __all__ = [
     "gradient_norms",
     "hold_batchnorm",
     "is_held",
+    "layer_shapes",
     "layer_table",
     "parameter_groups",
     "release_batchnorm",
@@ -111,7 +112,7 @@ def layer_table(model: nn.Module, example: Any = None) -> list[Layer]:
     `example` (a tensor, or a tuple or dict of forward's arguments) is run once in evaluation mode, without
     gradients, to learn the shapes; a layer called twice shows its first call. Nothing in the model changes.
     """
-    shapes = _shapes(model, example) if example is not None else {}
+    shapes = layer_shapes(model, example) if example is not None else {}
     owner: dict[nn.Parameter, str] = {}
     rows, among = [], blocks(model)
     for name, module in model.named_modules():
@@ -145,7 +146,11 @@ def _size(parameter: nn.Parameter) -> int:
     return 0 if is_lazy(parameter) else parameter.numel()
 
 
-def _shapes(model: nn.Module, example: Any) -> dict[str, tuple[Shape | None, Shape | None]]:
+def layer_shapes(model: nn.Module, example: Any) -> dict[str, tuple[Shape | None, Shape | None]]:
+    """Name of every module that `example` passes through -> (shape in, shape out), blocks included.
+
+    `example` as in `layer_table`; nothing in the model changes.
+    """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     found: dict[str, tuple[Shape | None, Shape | None]] = {}
 

@@ -4,9 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tlkit.widgets.layerboard import LayerBoard as LayerBoard
     from tlkit.widgets.quiz import Quiz as Quiz
 
 _HOME = {
+    "LayerBoard": "layerboard",
     "Quiz": "quiz",
 }
 __all__ = list(_HOME)

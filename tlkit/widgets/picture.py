@@ -32,7 +32,7 @@ def front_end() -> bool:
     forced = os.environ.get("TLKIT_HEADLESS")
     if forced in ("0", "1"):
         return forced == "0"
-    shell = _shell()
+    shell = running_shell()
     if not _in_kernel():
         return False  # plain Python, or IPython in a terminal
     if os.environ.get("NBGRADER_EXECUTION"):
@@ -43,7 +43,7 @@ def front_end() -> bool:
     return str(getattr(shell.history_manager, "hist_file", "")) != ":memory:"
 
 
-def _shell() -> Any:
+def running_shell() -> Any:
     """The running IPython shell, or None. Does not import IPython: a plain script should not pay for it."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
@@ -108,4 +108,4 @@ class Picture:
 
 
 def _in_kernel() -> bool:
-    return hasattr(_shell(), "kernel")
+    return hasattr(running_shell(), "kernel")
