@@ -59,7 +59,10 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.OverwriteCells.add_missing_cells = True
-c.Execute.timeout = 180  # seconds a cell; nbgrader's 30 turn honest work on a slow machine into zeros
+c.Execute.timeout = (
+    180  # seconds a student's cell; nbgrader's 30 turn honest work on a slow machine into zeros
+)
+c.Execute.locked_timeout = 600  # seconds a cell of the lesson's own; its tests have time limits of their own
 c.Execute.startup_timeout = 120
 c.Execute.iopub_timeout = 30
 c.Execute.skip_cells_with_tag = "tlkit-not-run"  # nbgrader's own tag lets a student skip the tests

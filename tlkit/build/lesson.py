@@ -43,6 +43,8 @@ def build_lesson(lesson: Lesson, staging: Path, settings: Config, say: Callable[
     try:
         spec = load_probes(lesson.folder)
         notebook = expand(lesson, spec)
+        if problems := check_names(lesson, notebook):
+            raise BuildError("\n".join(problems))
         say("running the answers")
         namespace = right_answers(lesson, notebook)
         say("measuring public cases")
@@ -64,7 +66,6 @@ def build_lesson(lesson: Lesson, staging: Path, settings: Config, say: Callable[
     problems = [
         *check_released(staged, staged.released),
         *check_points(lesson, notebook),
-        *check_names(lesson, notebook),
         *leaks(lesson, notebook, staged.released, secret),
     ]
     return Built(lesson, staged, notebook, spec, problems)

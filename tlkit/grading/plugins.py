@@ -12,6 +12,7 @@ from nbformat.notebooknode import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute as NbgraderExecute
 from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Integer
 
 from tlkit.build.course import Lesson, find_root, stale
 from tlkit.build.notebooks import nbgrader, new_cell, new_node, read_notebook, write_notebook
@@ -68,6 +69,10 @@ class Restore(NbGraderPreprocessor):  # type: ignore[misc]
 class Execute(NbgraderExecute):  # type: ignore[misc]
     """Runs the notebook; if the kernel dies or cannot be stopped, what ran before keeps its outputs."""
 
+    locked_timeout = Integer(600, help="seconds for a cell of the lesson's own: imports and tests").tag(
+        config=True
+    )
+
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any], km: Any = None) -> Processed:
         self._stuck = 0
         self._trouble = ""
@@ -84,7 +89,12 @@ class Execute(NbgraderExecute):  # type: ignore[misc]
         if self._stuck >= 2:
             self._trouble = "the student's code could not be stopped: cells after that were not run"
             return cell, resources
-        cell, resources = super().preprocess_cell(cell, resources, index)
+        own: int = self.timeout  # type: ignore[has-type]
+        self.timeout = max(own, self.locked_timeout) if nbgrader(cell).get("locked") else own
+        try:
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        finally:
+            self.timeout = own
         timed_out = any(output.get("ename") == "CellTimeoutError" for output in cell.get("outputs", []))
         self._stuck = self._stuck + 1 if timed_out else 0
         return cell, resources

@@ -13,11 +13,12 @@ from nbformat.notebooknode import NotebookNode
 from tlkit.build.notebooks import nbgrader, new_node
 
 SHOWN = {"text/plain", "text/html", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
+TIMEOUT = "CellTimeoutError"
 NOISE = "(written to the standard error while this cell ran; it has no effect on the points)\n"
 
 
 def settle(notebook: NotebookNode) -> list[str]:
-    """Tidy the outputs of an executed notebook in place; returns remarks on test cells that gave no score."""
+    """Tidy the outputs of an executed notebook in place; returns remarks on what did not run as it should."""
     remarks = []
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -25,9 +26,13 @@ def settle(notebook: NotebookNode) -> list[str]:
         cell.outputs = [_displayable(output) for output in cell.outputs]
         mark = nbgrader(cell)
         if mark.get("grade") and not mark.get("solution"):
-            problem = _settle_test(cell, float(mark["points"]))
-            if problem:
+            if problem := _settle_test(cell, float(mark["points"])):
                 remarks.append(f'"{mark["grade_id"]}" earned nothing: {problem}')
+        elif error := _error_in(cell):
+            if mark.get("locked"):
+                remarks.append(f'"{mark["grade_id"]}", a cell of the lesson, was stopped by {error.ename}')
+            elif error.ename == TIMEOUT:
+                remarks.append(f"a cell ran out of time: {_first_line(cell.source)}")
     return remarks
 
 
@@ -53,6 +58,17 @@ def _settle_test(cell: NotebookNode, points: float) -> str:
     rest = [output for output in quiet if output.output_type != "execute_result"]
     cell.outputs = [*rest, _error(f"{problem}; ask your instructor"), *noise]
     return problem
+
+
+def _error_in(cell: NotebookNode) -> NotebookNode | None:
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    timeouts = [output for output in errors if output.ename == TIMEOUT]
+    return next(iter(timeouts or errors), None)
+
+
+def _first_line(source: str) -> str:
+    line = source.strip().split("\n", 1)[0]
+    return line if len(line) <= 60 else line[:59] + "…"
 
 
 def _is_score(output: NotebookNode, points: float) -> bool:

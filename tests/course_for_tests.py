@@ -1,0 +1,55 @@
+"""A course in a temporary folder, and nbgrader run on it as an instructor runs it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tlkit.build.command import build
+from tlkit.build.course import Lesson, find_lessons
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def empty_course(root: Path) -> Path:
+    (root / "solutions").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "nbgrader_config.py", root)
+    return root
+
+
+def copied_course(root: Path, lesson: str) -> Lesson:
+    """A built course with one lesson of the checkout."""
+    empty_course(root)
+    folder = next((CHECKOUT / "solutions").glob(f"{lesson}_*"))
+    ignore = shutil.ignore_patterns("*.ipynb", "expected.json", "secret.json", "__pycache__")
+    shutil.copytree(folder, root / "solutions" / folder.name, ignore=ignore)
+    problems = build(root, [], check=False)
+    assert problems == []
+    return find_lessons(root)[0]
+
+
+def environment() -> dict[str, str]:
+    """nbgrader looks for alembic on the PATH; the student's progress file stays out of the home folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return {**os.environ, **quiet, "PATH": path}
+
+
+def nbgrader(root: Path, *arguments: str, expect: int | None = 0) -> str:
+    """Run an nbgrader command in the course's top folder; returns what it printed."""
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    run = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=1800)
+    output = run.stdout + run.stderr
+    assert expect is None or run.returncode == expect, output[-6000:]
+    return output
+
+
+def grades(path: Path) -> dict[str, dict[str, Any]]:
+    """The exported CSV, a row a student."""
+    with path.open(newline="") as file:
+        return {row["student_id"]: row for row in csv.DictReader(file)}
