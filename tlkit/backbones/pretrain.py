@@ -83,7 +83,7 @@ def pretrain(recipe: Recipe, device: torch.device | None = None) -> tuple[GlyphB
             optimizer.step()
             schedule.step()
             accuracy += 0.02 * (float((logits.argmax(1) == labels).float().mean()) - accuracy)
-            bar.set_postfix(loss=f"{float(loss):.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss.item():.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
             bar.update()
     body.eval()
     with torch.no_grad():
