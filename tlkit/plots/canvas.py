@@ -92,19 +92,20 @@ def name_axes(axis: Axes, title: str, x: str, y: str, *, grid: bool = True) -> N
 def spaced(positions: list[float], gap: float, low: float, high: float) -> list[float]:
     """The positions moved apart to at least `gap`, in the same order, within low … high if there is room."""
     order = sorted(range(len(positions)), key=lambda i: positions[i])
-    moved = [min(max(positions[i], low), high) for i in order]
-    for _ in range(100):  # push neighbours apart from their middle, until nothing overlaps
-        still = True
+    moved = [positions[i] for i in order]
+    for _ in range(200):  # push neighbours apart from their middle, until nothing overlaps
         for i in range(len(moved) - 1):
-            overlap = gap - (moved[i + 1] - moved[i])
-            if overlap > 1e-6 * gap:
-                still = False
-                moved[i] -= overlap / 2
-                moved[i + 1] += overlap / 2
-        shift = max(0.0, low - moved[0]) - max(0.0, moved[-1] - high) if moved else 0.0
-        moved = [value + shift for value in moved]
-        if still:
-            break
+            overlap = max(0.0, gap - (moved[i + 1] - moved[i]))
+            moved[i] -= overlap / 2
+            moved[i + 1] += overlap / 2
+    limit = high
+    for i in reversed(range(len(moved))):  # from the top down, below the ceiling
+        moved[i] = min(moved[i], limit)
+        limit = moved[i] - gap
+    limit = low
+    for i in range(len(moved)):  # and up again, above the floor
+        moved[i] = max(moved[i], limit)
+        limit = moved[i] + gap
     placed = [0.0] * len(positions)
     for value, i in zip(moved, order, strict=True):
         placed[i] = value

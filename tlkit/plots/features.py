@@ -35,7 +35,7 @@ def feature_scatter(
         among = torch.tensor([groups is None or group == name for group in groups or [""] * len(flat)])
         edges = [_class_colour(label) for label in labels[among].tolist()]
         faces = edges if kind != 1 else "none"
-        x, y = places[among].T
+        x, y = places[among].T.numpy()
         axis.scatter(x, y, c=faces, edgecolors=edges, marker=markers[kind], s=18, alpha=0.65, linewidths=0.9)
         if name:
             face = INK if kind != 1 else "none"

@@ -37,9 +37,9 @@ def show_images(
         axis.set_axis_off()
     for i, (axis, image) in enumerate(zip(axes, images.detach().cpu().float().clamp(0, 1), strict=False)):
         if image.shape[0] == 1:
-            axis.imshow(image[0], cmap="gray_r", vmin=0, vmax=1)
+            axis.imshow(image[0].numpy(), cmap="gray_r", vmin=0, vmax=1)
         else:
-            axis.imshow(image.permute(1, 2, 0))
+            axis.imshow(image.permute(1, 2, 0).numpy())
         axis.set_axis_on()
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
@@ -75,7 +75,7 @@ def confusion(
     share = table / table.sum(1, keepdim=True).clamp(min=1)
     side = min(9.0, max(3.6, 0.42 * count + 1.6))
     figure, (axis,) = picture(side, side)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
     for row, column in table.nonzero().tolist():
         if count <= 30:
             axis.text(column, row, str(int(table[row, column])), ha="center", va="center", fontsize=9,
