@@ -16,7 +16,6 @@ TABLE = "caption col colgroup table tbody td tfoot th thead tr"
 TAGS = f"{TEXT} {MORE} {TABLE}".split()
 ATTRIBUTES = {
     "*": ["class", "style", "title", "lang", "dir", "aria-hidden", "aria-label", "role"],
-    "a": ["href"],
     "details": ["open"],
     "ol": ["start"],
     "td": ["colspan", "rowspan"],
@@ -38,9 +37,13 @@ def _image_attribute(tag: str, name: str, value: str) -> bool:
     return name in ("alt", "width", "height")
 
 
+def _link_attribute(tag: str, name: str, value: str) -> bool:
+    return name == "href" and value.startswith(("https://", "http://", "mailto:", "#"))
+
+
 _CLEANER = {
     "tags": TAGS,
-    "attributes": {**ATTRIBUTES, "img": _image_attribute},
+    "attributes": {**ATTRIBUTES, "a": _link_attribute, "img": _image_attribute},
     "protocols": ["http", "https", "mailto", "data"],
     "css_sanitizer": CSSSanitizer(allowed_css_properties=STYLES),
     "strip": True,
