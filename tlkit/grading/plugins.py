@@ -105,11 +105,11 @@ class Settle(NbGraderPreprocessor):  # type: ignore[misc]
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> Processed:
         about = resources["nbgrader"]
-        remarks = settle(nb)
+        remarks, complete = settle(nb)
         for remark in remarks:
             self.log.warning("%s, %s: %s", about["student"], about["assignment"], remark)
         kept = nb.metadata.setdefault("tlkit", new_node()).setdefault("remarks", [])
-        nb.metadata.tlkit.partly = bool(remarks)
+        nb.metadata.tlkit.partly = not complete
         kept += remarks
         if kept:
             listed = "\n".join(f"- {remark}" for remark in kept)

@@ -17,9 +17,14 @@ TIMEOUT = "CellTimeoutError"
 NOISE = "(written to the standard error while this cell ran; it has no effect on the points)\n"
 
 
-def settle(notebook: NotebookNode) -> list[str]:
-    """Tidy the outputs of an executed notebook in place; returns remarks on what did not run as it should."""
+def settle(notebook: NotebookNode) -> tuple[list[str], bool]:
+    """Tidy the outputs of an executed notebook in place.
+
+    Returns remarks on what did not run as it should, and whether all of the lesson's own cells, imports and
+    tests, ran to their end.
+    """
     remarks = []
+    complete = True
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -28,12 +33,14 @@ def settle(notebook: NotebookNode) -> list[str]:
         if mark.get("grade") and not mark.get("solution"):
             if problem := _settle_test(cell, float(mark["points"])):
                 remarks.append(f'"{mark["grade_id"]}" earned nothing: {problem}')
+                complete = False
         elif error := _error_in(cell):
             if mark.get("locked"):
                 remarks.append(f'"{mark["grade_id"]}", a cell of the lesson, was stopped by {error.ename}')
+                complete = False
             elif error.ename == TIMEOUT:
                 remarks.append(f"a cell ran out of time: {_first_line(cell.source)}")
-    return remarks
+    return remarks, complete
 
 
 def _settle_test(cell: NotebookNode, points: float) -> str:
