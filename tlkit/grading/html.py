@@ -24,7 +24,7 @@ ATTRIBUTES = {
 STYLES = [
     *ALLOWED_CSS_PROPERTIES,
     *("border", "border-left", "border-radius", "border-collapse", "line-height", "gap", "max-width"),
-    *("margin", "padding"),
+    *("margin", "padding", "flex", "flex-wrap", "align-items", "box-sizing", "list-style", "overflow-wrap"),
     *(f"{box}-{side}" for box in ("margin", "padding") for side in ("top", "right", "bottom", "left")),
 ]
 _MATH_COMMANDS = re.compile(r"\\(href|url|require|cssId|class|style|unicode|newcommand|def|let)\b")
