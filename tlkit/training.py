@@ -51,6 +51,7 @@ class Step:
     loss: float  # of this step's batch, before the step
     model: nn.Module
     optimizer: Optimizer
+    history: History  # of the run so far; the figures of an epoch are there from the next one's first step on
 
 
 def fit(
@@ -123,7 +124,7 @@ def fit(
                     sums.add(value, outputs, y)
                     bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
                     bar.update()
-                    done = Step(record.steps - 1, epoch, epochs * steps, value, model, steer)
+                    done = Step(record.steps - 1, epoch, epochs * steps, value, model, steer, record)
                     for call in on_step:
                         call(done)
                 record.epoch_ends.append(record.steps)

@@ -4,12 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tlkit.widgets.courseprogress import CourseProgress as CourseProgress
+    from tlkit.widgets.featuremap import FeatureMap as FeatureMap
     from tlkit.widgets.layerboard import LayerBoard as LayerBoard
+    from tlkit.widgets.monitor import TrainingMonitor as TrainingMonitor
     from tlkit.widgets.quiz import Quiz as Quiz
+    from tlkit.widgets.shift import ShiftDial as ShiftDial
+    from tlkit.widgets.temperature import TemperatureDial as TemperatureDial
 
 _HOME = {
+    "CourseProgress": "courseprogress",
+    "FeatureMap": "featuremap",
     "LayerBoard": "layerboard",
     "Quiz": "quiz",
+    "ShiftDial": "shift",
+    "TemperatureDial": "temperature",
+    "TrainingMonitor": "monitor",
 }
 __all__ = list(_HOME)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,16 +19,16 @@ from tlkit.training import History, Step, set_learning_rates
 from tlkit.widgets import layerstill
 from tlkit.widgets.code import pytorch_code
 from tlkit.widgets.freezing import Freezing, Policy
+from tlkit.widgets.interactive import Interactive
 from tlkit.widgets.layerfacts import block_labels
 from tlkit.widgets.notebook import on_cell_end, take_over, variable_of
-from tlkit.widgets.picture import Picture
 from tlkit.widgets.runner import Runner
 from tlkit.widgets.vitals import Vitals
 
 _BOARDS: weakref.WeakKeyDictionary[nn.Module, weakref.WeakSet[LayerBoard]] = weakref.WeakKeyDictionary()
 
 
-class LayerBoard(Picture):
+class LayerBoard(Interactive):
     """The layers of a model as blocks: cold and striped when frozen, warm when they learn.
 
     A click (or `freeze`, `unfreeze`) asks for a change; the board shows it as done only when the model has
@@ -67,6 +68,7 @@ class LayerBoard(Picture):
         self.runner = Runner(self._between, self._on_run)
         self.optimizer: Optimizer | None = None
         self.step: Step | None = None
+        self.began = 0.0  # when the first step of the run was done
         self.runs: list[dict[str, Any]] = []
         self.note = "Click a block to freeze or unfreeze it. Shift-click: everything in between."
         self._options: dict[str, Any] = {}
@@ -238,6 +240,7 @@ class LayerBoard(Picture):
     def _between(self, step: Step) -> None:
         """After each step, in the training thread: measure, then do what was asked meanwhile."""
         if self.step is None:
+            self.began = time.monotonic()
             self.note = "Training. What you change takes effect before the next step."
         self.step, self.optimizer = step, step.optimizer
         with self._lock:

@@ -19,6 +19,7 @@ function render({ model, el }) {
   const id = `tl-board-${++boards}`;
   const root = make("div", "tl-board", el);
   const head = make("div", "tl-head", root);
+  const progress = make("div", "tl-progress", root);
   const row = make("div", "tl-row", root);
   const trays = make("div", "tl-trays", root);
   const scale = make("div", "tl-scale", root);
@@ -262,6 +263,7 @@ function render({ model, el }) {
     const live = model.get("live");
     const some = live.gradient?.length > 0;
     root.classList.toggle("tl-has-live", some);
+    progress.textContent = live.words ?? "";
     if (!some) return;
     const top = Math.max(...live.gradient.map((v) => v ?? 0), ...live.ghost.map((v) => v ?? 0), 1e-12);
     const far = Math.max(...live.change.filter(Number.isFinite), 1e-12);

@@ -11,6 +11,7 @@ import ipywidgets as w
 
 from tlkit.widgets import layerfacts as facts
 from tlkit.widgets.layerstrip import LayerStrip
+from tlkit.widgets.runner import progress_in_words
 
 if TYPE_CHECKING:
     from tlkit.widgets.layerboard import LayerBoard
@@ -102,6 +103,7 @@ class LayerView(w.VBox):  # type: ignore[misc]  # ipywidgets carries no types
         if vitals.change:
             self.strip.live = {
                 "step": board.step.index + 1 if board.step else 0,
+                "words": progress_in_words(board.step, board.began) if board.runner.active else "",
                 "gradient": [_number(vitals.gradient.get(block.name)) for block in blocks],
                 "ghost": [_number(vitals.ghost.get(block.name)) for block in blocks],
                 "change": [_number(vitals.change.get(block.name)) for block in blocks],
@@ -112,6 +114,8 @@ class LayerView(w.VBox):  # type: ignore[misc]  # ipywidgets carries no types
         active, paused = board.runner.active, board.runner.state == "paused"
         self.pause.disabled = self.stop.disabled = not active
         self.pause.description, self.pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
+        if self.lines.layout.display is None:
+            self.lines.value = board.code()
         if board.runs:
             self.runs.value = _runs_table(board.runs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from tlkit.widgets.picture import running_shell
+from tlkit.widgets.interactive import running_shell
 
 _MADE: dict[
     str, list[tuple[str, weakref.ref[Any]]]

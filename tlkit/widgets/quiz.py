@@ -10,12 +10,12 @@ import anywidget
 import traitlets as t
 
 from tlkit.exercises import progress
-from tlkit.widgets.picture import Picture
+from tlkit.widgets.interactive import Interactive
 
 _HERE = Path(__file__).parent
 
 
-class Quiz(Picture):
+class Quiz(Interactive):
     """A multiple-choice question to answer before the result is shown.
 
     The first choice counts as the prediction and is kept with the student's progress; afterwards every other

@@ -7,13 +7,25 @@ done, so an interactive run has its own thread, and what the clicks ask takes ef
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
 from tlkit.training import History, Step, StopTraining, fit
-from tlkit.widgets.picture import front_end
+from tlkit.widgets.interactive import front_end
 
 State = Literal["idle", "running", "paused", "done", "stopped", "failed"]
+
+
+def progress_in_words(step: Step | None, began: float) -> str:
+    """How far a run is and how long it still takes; `began` is the time.monotonic() of its first step."""
+    if step is None:
+        return ""
+    words = f"epoch {step.epoch + 1} · step {step.index + 1:,} of {step.total:,} · loss {step.loss:.3f}"
+    if step.index:
+        left = (time.monotonic() - began) / step.index * (step.total - step.index - 1)
+        words += f" · about {left:.0f} s left" if left < 90 else f" · about {left / 60:.0f} min left"
+    return words
 
 
 class Runner:

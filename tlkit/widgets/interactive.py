@@ -58,7 +58,7 @@ def _publish(bundle: dict[str, Any], **how: Any) -> None:
     publish(bundle, raw=True, update=update, **how)
 
 
-class Picture:
+class Interactive:
     """Base of all pictures: shown live where somebody can click, still elsewhere.
 
     A subclass says its `text`, its `still` and how to make its `live` widget, which is made only when it is
