@@ -4,6 +4,7 @@ The text is jupytext's percent format. A code cell is exactly one of
 
     # %% tags=["setup"]                     imports; locked
     # %% tags=["demo"]                      experiments and figures; not run when grading
+    # %% tags=["demo", "prose"]             the same with its code folded away: text made of measured numbers
     # %% solution="replace_head"            the answer, with ### BEGIN SOLUTION … ### END SOLUTION
     # %% test="replace_head"                left empty: the build writes it
 
@@ -26,6 +27,7 @@ from tlkit.build.course import BuildError, Lesson
 from tlkit.build.notebooks import graded, nbgrader, new_cell, new_notebook
 from tlkit.exercises.spec import Spec
 
+PROSE = "prose"  # beside "demo": the cell's output is text to read, so JupyterLab shows its code folded away
 KEYS = {"tags", "solution", "test", "written", "points"}
 TEST = """\
 from tlkit import check
@@ -89,6 +91,8 @@ def expand(lesson: Lesson, spec: Spec) -> NotebookNode:
             new.metadata.nbgrader = _nbgrader(name, solution=True, grade=True, points=_points(worth or 0))
         if meta.get("tags"):
             new.metadata.tags = list(meta["tags"])
+            if PROSE in meta["tags"]:
+                new.metadata.jupyter = {"source_hidden": True}
         new.id = _numbered(_cell_id(lesson.name, kind, new), ids)
         notes.append(new)
     notebook = new_notebook(notes)
