@@ -30,7 +30,7 @@ from tlkit.training import fit
 RESULT = Path(__file__).parent / "results" / "transfer.md"
 LABELS = (1, 5, 10, 50)
 L2 = 0.1  # of every probe; chosen on the training half
-STEPS = 200  # of every training run
+STEPS, EPOCHS = 100, 20  # of every training run, at least
 Learner = Callable[[Images, Images, int], float]
 
 
@@ -67,7 +67,7 @@ def trained(pretrained: bool, lr: float) -> Learner:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model.head = nn.Linear(model.feature_dim, len(train.classes))
-        epochs = math.ceil(STEPS / math.ceil(len(train) / 32))
+        epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(train) / 32)))
         fit(
             model,
             train,
@@ -130,9 +130,7 @@ def measure(draws: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--draws", type=int, default=10, help="of the labelled digits, per cell (default: 10)"
-    )
+    parser.add_argument("--draws", type=int, default=8, help="of the labelled digits, per cell (default: 8)")
     parser.add_argument("--out", type=Path, default=RESULT, help=f"default: {RESULT}")
     chosen = parser.parse_args()
     set_threads()

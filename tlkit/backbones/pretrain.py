@@ -30,7 +30,7 @@ from tlkit.system import best_device, set_threads
 class Recipe:
     """Everything the result depends on."""
 
-    steps: int = 4000
+    steps: int = 2500
     batch: int = 128
     lr: float = 2e-3
     weight_decay: float = 0.02
@@ -125,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     changes = dict(change.split("=", 1) for change in chosen.pop("warp"))
     if unknown := set(changes) - set(amounts):
         parser.error(f"--warp {', '.join(sorted(unknown))}: choose from {', '.join(amounts)}")
-    recipe = Recipe(warp=replace(HANDLIKE, **{k: float(v) for k, v in changes.items()}), **chosen)
+    amount = {name: type(getattr(HANDLIKE, name))(float(value)) for name, value in changes.items()}
+    recipe = Recipe(warp=replace(HANDLIKE, **amount), **chosen)
     set_threads()
     body, head, letters, accuracy = pretrain(recipe)
     save(out, body, head, letters, accuracy, recipe)

@@ -31,9 +31,12 @@ class Warp:
         zoom: size of all images against the canvas: 1 leaves a margin, 1.4 fills the image.
         shift: translation, largest fraction of half the image side.
         elastic: smooth random displacement, standard deviation as a fraction of half the image side.
+        points: the displacement is drawn at points x points places and smooth between them.
         pen: share of images drawn with the even pen (skeleton) and not with the font's own strokes.
         weight: change of stroke thickness, standard deviation in pixels of the 64-pixel canvas.
         weight_mean: its mean: above 0 most strokes are thicker than the font's.
+        pressure: how much the thickness also changes within an image, standard deviation: strokes swell,
+            thin out and break.
         coarse: share of images scanned as the handwritten digits were: black and white, 4x4 blocks
             counted, 8x8 counts brought back to 32x32.
         blur: largest softness of the edge of all other images, in pixels of the canvas.
@@ -47,9 +50,11 @@ class Warp:
     zoom: float = 1.0
     shift: float = 0.0
     elastic: float = 0.0
+    points: int = 4
     pen: float = 0.0
     weight: float = 0.0
     weight_mean: float = 0.0
+    pressure: float = 0.0
     coarse: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
@@ -58,16 +63,17 @@ class Warp:
 CLEAN = Warp(turn=2, slant=0.03, squeeze=0.04, scale=0.05, shift=0.05)
 HANDLIKE = Warp(
     turn=8,
-    slant=0.25,
-    squeeze=0.2,
+    slant=0.3,
+    squeeze=0.25,
     scale=0.08,
     zoom=1.4,
     shift=0.08,
-    elastic=0.07,
+    elastic=0.08,
     pen=0.5,
     weight=1.5,
     weight_mean=0.5,
-    coarse=0.5,
+    pressure=1.0,
+    coarse=0.6,
     blur=3.0,
     noise=0.05,
 )
@@ -152,7 +158,7 @@ def warp(fields: Tensor, how: Warp, generator: torch.Generator) -> Tensor:
     theta = torch.cat([rows.view(n, 2, 2), shift], dim=2)  # [B, 2, 3]
     grid = F.affine_grid(theta, [n, 1, SIZE, SIZE], align_corners=False)
     if how.elastic:
-        bend = how.elastic * normal(n, 2, 4, 4)
+        bend = how.elastic * normal(n, 2, how.points, how.points)
         bend = F.interpolate(bend, size=(SIZE, SIZE), mode="bicubic", align_corners=True)
         grid = grid + bend.permute(0, 2, 3, 1)
 
@@ -160,6 +166,10 @@ def warp(fields: Tensor, how: Warp, generator: torch.Generator) -> Tensor:
     field = torch.where(pen.view(n, 1, 1), fields[:, 1], fields[:, 0]).float().unsqueeze(1) / UNIT
     field = F.grid_sample(field, grid, mode="bilinear", padding_mode="border", align_corners=False)
     field = field + (how.weight_mean + how.weight * normal(n)).clamp(-2.0, 4.0).view(n, 1, 1, 1)
+
+    if how.pressure:
+        local = how.pressure * normal(n, 1, 6, 6)
+        field = field + F.interpolate(local, size=(SIZE, SIZE), mode="bicubic", align_corners=True)
 
     # One image pixel is two of the canvas: an edge one image pixel wide is a field from -1 to 1.
     soft = 1.0 + how.blur * uniform(n, 1, 1, 1)
