@@ -36,7 +36,10 @@ class Batches:
             raise ValueError(f"batch_size={batch_size}: a batch holds at least one image")
         self.size, self.generator = batch_size, generator
         self.loader: DataLoader[Any] | None = data if isinstance(data, DataLoader) else None
-        self.x, self.y = (None, None) if self.loader is not None else _pair(data)
+        self.x: Tensor | None = None
+        self.y: Tensor | None = None
+        if self.loader is None:
+            self.x, self.y = _pair(data)
 
     def __len__(self) -> int:
         if self.loader is not None:

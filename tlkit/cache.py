@@ -83,4 +83,4 @@ def _code(code: CodeType) -> Iterator[bytes]:
 
 def _content(name: str, tensor: Tensor) -> Iterator[Any]:
     yield f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
-    yield memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
