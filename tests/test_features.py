@@ -261,3 +261,17 @@ def test_linear_cka_ignores_rotation_scale_and_shift_only() -> None:
     assert np.isnan(linear_cka(x, torch.ones(30, 2)))
     with pytest.raises(ValueError, match="30 and 29 rows"):
         linear_cka(x, x[1:])
+
+
+def test_probe_of_few_examples_is_the_probe_in_all_dimensions() -> None:
+    """With more features than examples the shortcut through n coordinates finds scikit-learn's weights."""
+    from sklearn.linear_model import LogisticRegression
+
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.randn(15, 60, generator=generator), torch.arange(15) % 3
+    threads = torch.get_num_threads()
+    probe = linear_probe(x, y, 3, l2=0.2, standardize=False)
+    other = LogisticRegression(C=1 / (15 * 0.2), tol=1e-10, max_iter=5000).fit(x.double().numpy(), y.numpy())
+    assert torch.allclose(probe.weight, torch.from_numpy(other.coef_), atol=1e-5)
+    assert probe.weight.shape == (3, 60)
+    assert torch.get_num_threads() == threads
