@@ -37,9 +37,6 @@ class Transform:
 
         Grey images are repeated for a network that sees colour, colour ones averaged for one that does not.
         """
-        from torchvision.transforms import InterpolationMode
-        from torchvision.transforms import functional as TF
-
         x = images if isinstance(images, Tensor) else _from_pillow(images, self.channels)
         if x.ndim not in (3, 4) or not x.is_floating_point():
             raise ValueError(
@@ -51,13 +48,20 @@ class Transform:
                 raise ValueError(f"images have 1 or 3 channels (dimension -3), found shape {list(x.shape)}")
             x = x.mean(-3, keepdim=True)
             x = x.expand(*x.shape[:-3], self.channels, *x.shape[-2:])
+        if min(x.shape[-2:]) != self.resize or x.shape[-2:] != (self.crop, self.crop):
+            x = self._fit(x)
+        mean, std = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in (self.mean, self.std))
+        return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+
+    def _fit(self, x: Tensor) -> Tensor:
+        """Resize and crop; only this needs torchvision, which imports PyTorch's compiler (seconds, 150 MB)."""
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as TF
+
         if min(x.shape[-2:]) != self.resize:
             mode = InterpolationMode(self.interpolation)
             x = TF.resize(x, [self.resize], interpolation=mode, antialias=True).clamp(0, 1)
-        if x.shape[-2:] != (self.crop, self.crop):
-            x = TF.center_crop(x, [self.crop])
-        mean, std = (torch.tensor(v, dtype=x.dtype, device=x.device) for v in (self.mean, self.std))
-        return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+        return torch.as_tensor(TF.center_crop(x, [self.crop]))
 
     def at(self, side: int) -> Transform:
         """The same with images of ``side`` x ``side`` pixels: smaller is faster and sees less."""
