@@ -54,7 +54,7 @@ class Transform:
         return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
     def _fit(self, x: Tensor) -> Tensor:
-        """Resize and crop; only this needs torchvision, which imports PyTorch's compiler (seconds, 150 MB)."""
+        """Resize and crop; only this needs torchvision, which imports PyTorch's compiler (seconds)."""
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as TF
 
