@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,8 +23,11 @@ def check(name: str | Callable[..., Any], code: Any = _UNSET) -> Result:
     """Judge your own code for exercise `name` on public cases and say what holds, what differs and why.
 
     The function (or class) is taken from the notebook by its name; `check("name", other)` judges another one.
-    Never raises, whatever the code does, except on an interrupt of your own.
+    Never raises, whatever the code does, except on an interrupt of your own. While nbgrader grades it does
+    nothing: the hidden `grade` below it measures the same, and measuring twice takes twice as long.
     """
+    if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+        return Result(_unchecked(str(name), "Not measured here: the hidden cases of the test cell count."))
     namespace = sys._getframe(1).f_globals
     if not isinstance(name, str):
         if not callable(name):
