@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import torch
 from nbclient import NotebookClient
 
 from tlkit.build.course import Lesson, find_lessons, find_root
@@ -27,16 +29,18 @@ RESULTS = Path(__file__).parent / "results" / "lessons.md"
 THREADS = "2"
 LIMITS = {"seconds": 60.0, "gigabytes": 1.0}
 MEASURE = (
-    "import resource, sys\n"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))"
+    "import resource, sys, time\n"
+    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))\n"
+    "print(time.process_time())"
 )
 
 
 class Run(NamedTuple):
-    """One executed lesson: wall time of its cells, the kernel's peak memory, and the slowest cells."""
+    """One executed lesson: wall time of its cells, CPU time and peak memory of its kernel, slowest cells."""
 
     lesson: str
     seconds: float
+    cpu: float
     start: float
     gigabytes: float
     slowest: list[tuple[float, str]]
@@ -59,11 +63,13 @@ def run(lesson: Lesson, keep: Path | None) -> Run:
         keep.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, keep / f"{lesson.name}.ipynb")
     first = _time(code[0], "iopub.execute_input")
+    peak, cpu = last.outputs[0].text.split()
     return Run(
         lesson=lesson.name,
         seconds=sum(seconds for seconds, _ in spans),
+        cpu=float(cpu),
         start=(first - began).total_seconds(),
-        gigabytes=int(last.outputs[0].text) / 1e9,
+        gigabytes=int(peak) / 1e9,
         slowest=sorted(spans, reverse=True)[:5],
     )
 
@@ -76,19 +82,27 @@ def _span(cell: nbformat.NotebookNode) -> float:
     return (_time(cell, "shell.execute_reply") - _time(cell, "iopub.execute_input")).total_seconds()
 
 
+def torch_alone() -> int:
+    """Peak bytes of a Python that imports PyTorch alone: a CUDA build is larger than a CPU build."""
+    program = [sys.executable, "-c", "import torch\n" + MEASURE]
+    return int(subprocess.run(program, capture_output=True, text=True, check=True).stdout.split()[0])
+
+
 def table(runs: list[Run]) -> str:
     """The runs as Markdown."""
     lines = [
         f"Solution notebooks from top to bottom, {THREADS} threads, {cpu_quota():g} CPUs granted, "
-        f"Python {platform.python_version()}, {platform.machine()}. "
+        f"load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {platform.machine()}. "
+        f"`import torch` alone takes {torch_alone() / 1e9:.2f} GB here (torch {torch.__version__}). "
         f"Budget: {LIMITS['seconds']:g} s and {LIMITS['gigabytes']:g} GB a lesson.",
         "",
-        "| lesson | cells, s | kernel start, s | peak memory, GB | slowest cells |",
-        "|---|---|---|---|---|",
+        "| lesson | cells, s | CPU, s | kernel start, s | peak memory, GB | slowest cells |",
+        "|---|---|---|---|---|---|",
     ]
     for one in runs:
         slow = ", ".join(f"{seconds:.1f} s" for seconds, _ in one.slowest[:3])
-        lines.append(f"| {one.lesson} | {one.seconds:.1f} | {one.start:.1f} | {one.gigabytes:.2f} | {slow} |")
+        numbers = (f"{x:.1f}" for x in (one.seconds, one.cpu, one.start))
+        lines.append(f"| {one.lesson} | {' | '.join(numbers)} | {one.gigabytes:.2f} | {slow} |")
     return "\n".join(lines) + "\n"
 
 

@@ -109,7 +109,8 @@ print(f"one example of each digit, nearest in feature space: {right:.0%} of {len
 #
 # Nearest neighbours are a start. A head of its own lets the target weigh the features: the old one has an output for each
 # letter, the new one needs an output for each digit. Everything the body learned must stay.
-#
+
+# %% [markdown]
 # ### Exercise · Replace the head
 # {exercise:replace_head}
 #
@@ -186,7 +187,8 @@ print("buffers:   ", [name for name, _ in norm.named_buffers()])
 # %% [markdown]
 # And `model.eval()` once, before the loop? The next `model.train()` goes through *all* parts of the model, the frozen ones
 # too, and undoes it.
-#
+
+# %% [markdown]
 # ### Exercise · Freeze the body
 # {exercise:freeze_backbone}
 #
@@ -263,7 +265,8 @@ LayerBoard(frozen)
 #
 # A frozen body gives the same features for the same image, every time. So there is no need to compute them again in every
 # epoch: one pass over all images, and from then on we work with a table of numbers.
-#
+
+# %% [markdown]
 # ### Exercise · Extract the features
 # {exercise:extract_features}
 #
@@ -339,7 +342,8 @@ print(f"one epoch, features kept:       {1000 * cached:7.1f} ms   ({recomputed /
 # its mean, divide by its standard deviation. With more features than examples there are endlessly many perfect fits, so the
 # weights pay a price, **l2**, for being large. A linear classifier used to find out what features are worth is called
 # a *linear probe*.
-#
+
+# %% [markdown]
 # ### Exercise · Fit a linear probe
 # {exercise:fit_linear_probe}
 #
@@ -422,7 +426,8 @@ for name, (features, _) in described.items():
 # %% [markdown]
 # The differences along a row are small, those between rows are large: *what* the probe looks at matters far more than how
 # it is tuned. Now put the pieces together.
-#
+
+# %% [markdown]
 # ### Exercise · Read digits from ten labels a class
 # {exercise:predict_few_shot}
 #
@@ -498,7 +503,7 @@ def scratch(per_class: int, seed: int) -> float:
 
 
 # %% tags=["demo"]
-SCRATCH_EPOCHS = {1: 60, 5: 40, 10: 25, 50: 5}
+SCRATCH_EPOCHS = {1: 60, 5: 30, 10: 25, 50: 6}
 runs = tqdm([(n, seed) for n in SCRATCH_EPOCHS for seed in range(2)], desc="from scratch")
 found = [(n, scratch(n, seed)) for n, seed in runs]
 results["from scratch"] = {n: [accuracy for m, accuracy in found if m == n] for n in SCRATCH_EPOCHS}
@@ -519,9 +524,9 @@ best (*{second}*) reads {others_at_10[second]:.1%}. With **five** it reaches {ou
 With **one** it leads the same network with random weights by {100 * (ours[1] - mean["random features"][1]):.0f} points,
 and since the two differ in nothing else, that is what the letters taught.
 
-Now look at the right edge. With **fifty** labels a class the network from scratch, worst of all with one label
-({mean["from scratch"][1]:.1%}), has come to {mean["from scratch"][50]:.1%}: it {edge} ({ours[50]:.1%}). Transfer
-saves labels. Where labels are plenty, there is less to save.""")
+Now look at the right edge. The network from scratch, which reads {mean["from scratch"][1]:.1%} with one label a class,
+has come to {mean["from scratch"][50]:.1%} with **fifty**: it {edge} ({ours[50]:.1%}). Transfer saves labels. Where
+labels are plenty, there is less to save.""")
 
 # %% [markdown]
 # ## Which layer transfers best?
@@ -579,8 +584,8 @@ Markdown(f"""In the pretrained network accuracy climbs from {depth["body.stem"]:
 **{top.removeprefix("body.")}**; the letter scores at the very end give {end}. With random weights it {falls} on the way
 ({blind["body.stem"]:.1%} after the stem, {blind["body.stage3"]:.1%} after stage3): depth helps only what has been taught.
 
-On photos, with a longer way from pixels to classes, Yosinski et al. (2014) saw the end of the curve drop much more: late
-layers grow *specific* to the task they were trained for. Between letters and digits there is little that is specific.""")
+On photos Yosinski et al. (2014) found that the last layers transfer the worse, the more the classes of source and target
+differ: late layers grow *specific* to their task. Letters and digits are close, so there is little of that here.""")
 
 # %% [markdown]
 # ## When transfer does not help
