@@ -1,6 +1,6 @@
 """Lesson 01 from release to exported grades with plain nbgrader.
 
-Every misconception and every alternative of the lesson is handed in by somebody, about thirty-five submissions.
+Every misconception and every alternative of the lesson is handed in by somebody: about 35 submissions.
 Each starts PyTorch anew, so it takes a quarter of an hour and runs only with TLKIT_WHOLE_CLASS=1; what every
 run of the tests does is in test_nbgrader_states.py: as many kinds of submissions of a smaller lesson.
 """
