@@ -50,7 +50,7 @@ def _(replace_head, rng):
     model, images = small_backbone(rng), small_images(rng, 6)
     names = [name for name, _ in model.body.named_parameters()]
     before = {name: value.clone() for name, value in model.body.state_dict().items()}
-    new = replace_head(model, int(rng.integers(2, 9)))
+    new = replace_head(model, widths(rng, model)[0])
     body = getattr(new, "body", None)
     after = body.state_dict() if body is not None else {}
     return {
@@ -61,6 +61,7 @@ def _(replace_head, rng):
         ]
         if list(after) == list(before)
         else "the body has other parameters now",
+        "shape of the answers, as a sign that the head is new": answer_shape(new, images),
     }
 
 

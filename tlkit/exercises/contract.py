@@ -184,7 +184,9 @@ def _source(code: Any) -> str:
 
 def holds_no_solution(name: str, entry: Mapping[str, Any], source: str) -> list[str]:
     """No line of code of a solution stands in what students are given (hints may quote what they like)."""
-    text = json.dumps({key: value for key, value in entry.items() if key not in ("hints", "signature")})
+    shown = {key: value for key, value in entry.items() if key not in ("hints", "signature")}
+    shown["misconceptions"] = [{**wrong, "hint": ""} for wrong in entry["misconceptions"].values()]
+    text = json.dumps(shown)
     lines = {line.strip() for line in source.splitlines()}
     code = [
         line
