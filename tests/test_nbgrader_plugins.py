@@ -301,7 +301,7 @@ def test_a_renamed_notebook_is_found_unless_there_is_doubt(source: NotebookNode,
     lesson = Lesson(tmp_path, "00_sample")
     lesson.folder.mkdir(parents=True)
     write_notebook(source, lesson.notebook)
-    folder = tmp_path / "submitted" / "ada" / "00_sample"
+    folder = tmp_path / "submitted" / "s001" / "00_sample"
     folder.mkdir(parents=True)
     (folder / "broken.ipynb").write_text("{")
     write_notebook(new_notebook([new_cell("code", "1")]), folder / "scratch.ipynb")
