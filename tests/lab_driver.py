@@ -166,9 +166,8 @@ class Notebook:
         kernel = next(one["kernel"]["id"] for one in sessions if one["path"] == self.path)
         client = BlockingKernelClient(connection_file=str(self.lab.runtime / f"kernel-{kernel}.json"))
         client.load_connection_file()
-        client.start_channels()
+        client.start_channels()  # not wait_for_ready: it never ends while a widget keeps sending
         try:
-            client.wait_for_ready(timeout=SECONDS)
             asked = {"value": f"__import__('json').dumps({expression})"}
             reply = client.execute("", silent=True, user_expressions=asked, reply=True, timeout=SECONDS)
             value = reply["content"]["user_expressions"]["value"]

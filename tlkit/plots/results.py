@@ -60,8 +60,14 @@ def accuracy_vs_labels(
             fontsize=10,
             fontweight="bold" if heavy else "normal",
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4,
-                        "relpos": (0, 0.5)},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.8,
+                "shrinkA": 0,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
     if any(len(draws) > 1 for by_count in results.values() for draws in by_count.values()):

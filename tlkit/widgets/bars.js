@@ -43,7 +43,8 @@ function render({ model, el }) {
   };
   model.on("change", draw);
   draw();
-  return () => model.off("change", draw);
+  const unwatch = nameSliders(el);
+  return () => { unwatch(); model.off("change", draw); };
 }
 
 export default { render };

@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 class Bars(anywidget.AnyWidget):
     """An image, and a bar for each class."""
 
-    _esm = _HERE / "bars.js"
+    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("sliders.js", "bars.js"))
     _css = _HERE / "bars.css"
     image = t.Unicode().tag(sync=True)  # an address, or ""
     title = t.Unicode().tag(sync=True)

@@ -86,8 +86,8 @@ class CourseProgress(Interactive):
         label = f"{name}: {share:.0%} of the points"
         bar = f'<progress max="1" value="{share:.3f}" aria-label="{label}"></progress>'
         return (
-            f"<tr><th scope='row' style='text-align:left'>{name}</th>"
-            f"<td>{bar} {one.points:g} of {one.max_points:g}</td><td style='text-align:left'>{rest}</td></tr>"
+            f"<tr><th scope='row' style='text-align:left; white-space:nowrap'>{name}</th>"
+            f"<td style='white-space:nowrap'>{bar} {one.points:g} of {one.max_points:g}</td><td style='text-align:left'>{rest}</td></tr>"
         )
 
     def live(self) -> Any:

@@ -144,7 +144,7 @@ class FeatureMap(Interactive):
 
 
 class _Points(anywidget.AnyWidget):
-    _esm = _HERE / "points.js"
+    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("sliders.js", "points.js"))
     _css = _HERE / "points.css"
     sheet = t.Unicode().tag(sync=True)  # all images on one sheet
     columns = t.Int().tag(sync=True)

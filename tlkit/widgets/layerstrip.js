@@ -123,17 +123,24 @@ function render({ model, el }) {
   }
 
   function remember() {
-    model.set("unfolded", blocks.map((block, b) => (block.tray?.childElementCount ? b : -1)).filter((b) => b >= 0));
-    model.save_changes();
+    keep("unfolded", blocks.map((block, b) => (block.tray?.childElementCount ? b : -1)).filter((b) => b >= 0));
   }
 
   // ---------------------------------------------------------------- asking
-  function ask(message) {
+  function safely(act) {                // without a kernel, sending throws
     try {
-      model.send(message);
+      act();
     } catch (error) {
       console.debug("LayerBoard:", error);
     }
+  }
+
+  function keep(name, value) {
+    safely(() => { model.set(name, value); model.save_changes(); });
+  }
+
+  function ask(message) {
+    safely(() => model.send(message));
     clearTimeout(late);
     late = setTimeout(() => {
       if (pending.size) say("The kernel has not answered. If it was stopped or restarted, run this cell again.");
@@ -186,7 +193,7 @@ function render({ model, el }) {
     rove();
     tell(item);
     if (focus) item.button.focus();
-    if (model.get("here") !== item.name) { model.set("here", item.name); model.save_changes(); }
+    if (model.get("here") !== item.name) keep("here", item.name);
   }
 
   const rove = () => items.forEach((item) => { item.button.tabIndex = item === current ? 0 : -1; });
@@ -198,7 +205,7 @@ function render({ model, el }) {
     const room = (row.clientWidth || 900) - 5 * blocks.length - 4;
     const roots = blocks.map((block) => Math.sqrt(block.count));
     const sum = (k) => roots.reduce((total, r) => total + Math.max(SMALLEST, k * r), 0);
-    let low = 0, high = 2;
+    let low = 0, high = Math.max(2, 160 / Math.max(1, ...roots));   // a small model stays small
     for (let i = 0; i < 30; i++) { const k = (low + high) / 2; if (sum(k) > room) high = k; else low = k; }
     const k = low || 0.01;
     items.forEach((item) => {

@@ -52,7 +52,10 @@ class LayerView(w.VBox):  # type: ignore[misc]  # ipywidgets carries no types
             button("Rewind weights", "fast-backward", b.rewind, "Back to the weights of the start"),
             button("Copy as PyTorch", "clipboard", self._copy, "The lines that do the same"),
         ]
-        self.rate = w.FloatText(description="Learning rate", step=0.0001, layout=w.Layout(width="auto"))
+        first = next(iter(board.rates.values()), 0.0)
+        self.rate = w.FloatText(
+            first, description="Learning rate", step=0.0001, layout=w.Layout(width="auto")
+        )
         self.rate.style.description_width = "initial"
         self.rate.observe(self._rate_typed, "value")
         self.lines = w.Textarea(

@@ -85,7 +85,8 @@ function render({ model, el }) {
   model.on("change:places", draw);
   model.on("change:title", draw);
   draw();
-  return () => { model.off("change:places", draw); model.off("change:title", draw); };
+  const unwatch = nameSliders(el);
+  return () => { unwatch(); model.off("change:places", draw); model.off("change:title", draw); };
 }
 
 export default { render };
