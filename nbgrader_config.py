@@ -39,7 +39,8 @@ c.GenerateAssignment.preprocessors = [
 c.GenerateAssignment.pre_convert_hook = "tlkit.grading.plugins.before_generate"  # stops on a stale build
 
 # --- collecting: a learning platform's zip -> submitted/ ---------------------------------------------------
-# How your platform names the files in its zip: here s001_attempt_2026-11-20-10-00-00_01_feature_extraction.ipynb
+# How your platform names the files in its zip, here
+# s001_attempt_2026-11-20-10-00-00_01_feature_extraction.ipynb
 c.FileNameCollectorPlugin.named_regexp = (
     r".*/(?P<student_id>[^/]+)_attempt_(?P<timestamp>[0-9-]+)_(?P<file_id>.+)\.ipynb"
 )

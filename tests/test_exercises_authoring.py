@@ -89,11 +89,11 @@ def test_unaccepted_alternative_breaks_the_contract(tmp_path):
 
 
 def test_a_quoted_solution_breaks_the_contract(tmp_path):
-    """A hint of a misconception that quotes the solution's line is found in expected.json."""
-    answers = "@misconception('double', 'a', hint='Write: return x + x + 0 * x.mean()')\ndef _(x): return x\n"
+    """A label that quotes the solution's line is found in expected.json; hints may quote what they like."""
+    line = "return x + x + 0 * x.mean()"
+    solution = f"def double(x):\n    {line}"
+    quoting = PROBE.replace('"doubled"', f'"{line}"')
     with pytest.raises(AssertionError, match="quotes the solution"):
-        assert_exercise_contract(
-            lesson(tmp_path, PROBE, answers),
-            {"double": double},
-            solution_text="def double(x):\n    return x + x + 0 * x.mean()",
-        )
+        assert_exercise_contract(lesson(tmp_path, quoting), {"double": double}, solution_text=solution)
+    hinting = f"@misconception('double', 'a', hint='Write: {line}')\ndef _(x): return x\n"
+    assert_exercise_contract(lesson(tmp_path, PROBE, hinting), {"double": double}, solution_text=solution)

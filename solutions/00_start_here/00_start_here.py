@@ -81,12 +81,7 @@ print(f"{share:.1%} of {len(test)} digits read correctly, after {len(few)} label
 predicted = probe.predict(test_features)
 mistakes = (predicted != test.labels).nonzero().flatten()[:10]
 some = torch.cat([torch.arange(10), mistakes])
-show_images(
-    test.images[some],
-    test.labels[some],
-    predictions=predicted[some],
-    title="Ten in order, then mistakes only",
-)
+show_images(test.images[some], test.labels[some], predictions=predicted[some], title="Ten in order, then mistakes only")
 
 # %% [markdown]
 # ## The map
@@ -149,7 +144,6 @@ for scores, label in zip(logits, test.labels[2:6], strict=True):
 #
 # Replace the line with `raise` by your code, run the cell, then run the `check` below. Stuck? `hint("accuracy")` in a
 # new cell gives a gentle hint, a second call a clearer one.
-
 
 # %% solution="accuracy"
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

@@ -58,7 +58,6 @@ show_images(pool.images[:26], pool.labels[:26], columns=13, title="Target: handw
 #
 # Which few digits get a label is luck, so we draw several times and report mean and spread.
 
-
 # %% tags=["demo"]
 def draw(per_class: int, seed: int) -> tuple[Tensor, Tensor]:
     """Positions in `pool`: `per_class` digits of each class that get a label, and all the others."""
@@ -92,9 +91,7 @@ usual = [named[pool.labels == digit].mode().values for digit in range(10)]
 share = [(named[pool.labels == digit] == letter).float().mean() for digit, letter in enumerate(usual)]
 drawn = printed_letters(1, seed=0, characters="".join(backbone.classes[i] for i in usual), how=CLEAN)
 captions = [f"{digit}: {part:.0%}" for digit, part in enumerate(share)]
-show_images(
-    drawn.images, torch.arange(10), captions, title="The letter that each digit is taken for, and how often"
-)
+show_images(drawn.images, torch.arange(10), captions, title="The letter that each digit is taken for, and how often")
 
 # %% [markdown]
 # The names are wrong, the shapes are not: with hundreds of letters to choose from, each digit has a favourite that looks like
@@ -105,9 +102,7 @@ show_images(
 one, rest = draw(per_class=1, seed=0)
 nearest = torch.cdist(features[rest], features[one]).argmin(dim=1)
 right = (pool.labels[one][nearest] == pool.labels[rest]).float().mean()
-print(
-    f"one example of each digit, nearest in feature space: {right:.0%} of {len(rest)} right (guessing: 10%)"
-)
+print(f"one example of each digit, nearest in feature space: {right:.0%} of {len(rest)} right (guessing: 10%)")
 
 # %% [markdown]
 # ## A new head
@@ -123,7 +118,6 @@ print(
 #
 # - The new head reads the same features and has `num_classes` outputs; it can learn.
 # - Nothing else changes: the body keeps its weights, and what could learn before still can.
-
 
 # %% solution="replace_head"
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
@@ -204,7 +198,6 @@ print("buffers:   ", [name for name, _ in norm.named_buffers()])
 # - BatchNorm's running statistics stay where they are, and are the ones that are used, **also after somebody calls
 #   `model.train()`**.
 
-
 # %% solution="freeze_backbone"
 def freeze_backbone(model: nn.Module) -> nn.Module:
     """Freeze the body, parameters and buffers; only the head can learn.
@@ -284,7 +277,6 @@ LayerBoard(frozen)
 # - Evaluation mode while you work; afterwards the model is in the mode it came in.
 # - The result is an ordinary tensor on the CPU, with no computation graph behind it.
 
-
 # %% solution="extract_features"
 def extract_features(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Features of all images.
@@ -315,7 +307,6 @@ def extract_features(model: nn.Module, images: Tensor, batch_size: int) -> Tenso
 
 # %% tags=["demo"]
 quiz("what_is_saved")
-
 
 # %% tags=["demo"]
 def one_epoch(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
@@ -363,7 +354,6 @@ print(f"one epoch, features kept:       {1000 * cached:7.1f} ms   ({recomputed /
 # - A feature that never changes must do no harm.
 # - Logistic regression (mean cross-entropy + l2/2 · ‖W‖²) or ridge regression onto one-hot labels: both count as right.
 # - Same data, same scores: no random start.
-
 
 # %% solution="fit_linear_probe"
 def fit_linear_probe(features: Tensor, labels: Tensor, num_classes: int, l2: float):
@@ -417,7 +407,6 @@ for name, network in networks.items():
 # How strong should l2 be? That is a choice, so it is made on the *rest of the pool*, never on the test half, and for each
 # description separately: the weaker ones get the same chance. Ten labels a class, two draws for each value.
 
-
 # %% tags=["demo"]
 def validate(features: Tensor, per_class: int, seed: int, l2: float) -> float:
     """Accuracy on the rest of the pool, of a probe fitted on `per_class` labels a class."""
@@ -448,7 +437,6 @@ for name, (features, _) in described.items():
 # - At least 82 % of the new digits must be right. The new ones are moved by up to two pixels and have noise on
 #   them, so nothing can be looked up.
 # - Use what you wrote above, or `tlkit.extract` and `tlkit.linear_probe`.
-
 
 # %% solution="predict_few_shot"
 def predict_few_shot(model: nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
@@ -486,7 +474,6 @@ def predict_few_shot(model: nn.Module, images: Tensor, labels: Tensor, new_image
 # %% tags=["demo"]
 quiz("ten_labels")
 
-
 # %% tags=["demo"]
 def probed(name: str, per_class: int, seed: int) -> float:
     """Test accuracy of a probe on one of the descriptions."""
@@ -505,7 +492,6 @@ results = {name: {n: [probed(name, n, seed) for seed in draws[n]] for n in draws
 # %% [markdown]
 # From scratch takes longer, for here the whole network is trained: about twenty seconds for two draws at three sizes. Its
 # learning rate and number of steps were tried out on the rest of the pool when this lesson was written.
-
 
 # %% tags=["demo"]
 def scratch(per_class: int, seed: int) -> float:
@@ -535,13 +521,7 @@ second = max(others_at_10, key=others_at_10.get)
 enough = next((n for n in draws if mean["raw pixels"][n] >= ours[5]), None)
 pixels = f"need {enough}" if enough else f"do not get there with {max(draws)}"
 gap = 100 * (ours[50] - mean["from scratch"][50])
-edge = (
-    "has overtaken it"
-    if gap < -0.5
-    else "is level with it"
-    if gap < 0.5
-    else f"is within {gap:.1f} points of it"
-)
+edge = "has overtaken it" if gap < -0.5 else "is level with it" if gap < 0.5 else f"is within {gap:.1f} points of it"
 Markdown(f"""With **ten labels** a class the network that learned letters reads **{ours[10]:.1%}** of the test digits; the next
 best (*{second}*) reads {others_at_10[second]:.1%}. With **five** it reaches {ours[5]:.1%}; plain pixels {pixels}.
 With **one** it leads the same network with random weights by {100 * (ours[1] - mean["random features"][1]):.0f} points,
@@ -590,16 +570,9 @@ for name, network in networks.items():
 figure, (axis,) = picture(7.0, 4.0)
 for (name, row), colour, marker in zip(by_layer.items(), ("#D55E00", "#009E73"), ("s", "^"), strict=True):
     scores = 100 * torch.tensor([row[p] for p in places])
-    axis.errorbar(
-        range(len(places)), scores.mean(1), scores.std(1), color=colour, marker=marker, capsize=3, label=name
-    )
+    axis.errorbar(range(len(places)), scores.mean(1), scores.std(1), color=colour, marker=marker, capsize=3, label=name)
 axis.set_xticks(range(len(places)), ["stem", "stage1", "stage2", "stage3", "head\n(letter scores)"])
-name_axes(
-    axis,
-    "Where to cut: 5 labels a class, mean ± spread of 3 draws",
-    "",
-    "accuracy on the rest of the pool, %",
-)
+name_axes(axis, "Where to cut: 5 labels a class, mean ± spread of 3 draws", "", "accuracy on the rest of the pool, %")
 axis.legend(frameon=False)
 figure
 
@@ -692,7 +665,6 @@ missing = [path.name for path in (data_root() / "hymenoptera_data", weights) if 
 with_photos = download or not missing
 print("all files are here" if not missing else f"not on this machine: {', '.join(missing)}")
 
-
 # %% tags=["demo"]
 def photo_features(network: nn.Module, photos) -> Tensor:
     """Features [N, D] of photos on disk, opened 32 at a time."""
@@ -719,11 +691,7 @@ if with_photos:
     small = torch.stack([squeezenet.transform.at(96)(val_photos.open(int(i))) for i in chosen])
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (squeezenet.transform.mean, squeezenet.transform.std))
     guess = insects.predict(val_rows)[chosen]
-    display(
-        show_images(
-            small * std + mean, val_photos.labels[chosen], val_photos.classes, predictions=guess, columns=6
-        )
-    )
+    display(show_images(small * std + mean, val_photos.labels[chosen], val_photos.classes, predictions=guess, columns=6))
 
 # %% [markdown]
 # ## References

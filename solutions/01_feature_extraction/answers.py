@@ -191,9 +191,7 @@ def _(model):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 fixed = FrozenBatchNorm2d(child.num_features, eps=child.eps)
-                state = {
-                    key: value for key, value in child.state_dict().items() if key != "num_batches_tracked"
-                }
+                state = {key: value for key, value in child.state_dict().items() if key != "num_batches_tracked"}
                 fixed.load_state_dict(state)
                 setattr(parent, name, fixed)
     for parameter in model.body.parameters():
@@ -205,7 +203,7 @@ def _(model):
     "freeze_backbone",
     "requires_grad_only",
     hint="The parameters are frozen, the BatchNorm statistics are not: they are buffers, and every batch in `train()` "
-    'moves them, so your features change while "nothing" learns. Keep the body in evaluation mode.',
+    "moves them, so your features change while \"nothing\" learns. Keep the body in evaluation mode.",
 )
 def _(model):
     for parameter in model.body.parameters():
@@ -700,9 +698,7 @@ def _(features, labels, num_classes, l2):
 # --- predict_few_shot -------------------------------------------------------------------------------------
 
 accept("predict_few_shot", "predicted labels", agreement_with="true labels", at_least=0.82)
-accept(
-    "predict_few_shot", "predicted labels of the pile", agreement_with="true labels of the pile", at_least=0.6
-)
+accept("predict_few_shot", "predicted labels of the pile", agreement_with="true labels of the pile", at_least=0.6)
 
 
 def _features(model, images):

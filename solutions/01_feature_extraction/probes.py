@@ -40,9 +40,7 @@ def _(replace_head, rng):
         found[f"outputs the head says it has, {words} classes"] = getattr(head, "out_features", None)
         learning = [p.numel() for p in head.parameters() if p.requires_grad] if head is not None else []
         found[f"numbers in the head that can learn, {words} classes"] = sum(learning)
-        found[f"shape of the answers to three images, {words} classes"] = answer_shape(
-            model, small_images(rng, 3)
-        )
+        found[f"shape of the answers to three images, {words} classes"] = answer_shape(model, small_images(rng, 3))
     return found
 
 
@@ -215,9 +213,7 @@ def _(extract_features, rng):
         "numbers": rows,
         "a graph hangs on them": rows.requires_grad,
         "gradient of a classifier that is trained on them": gradient,
-        "parameters of the network that got a gradient": [
-            n for n, p in model.named_parameters() if p.grad is not None
-        ],
+        "parameters of the network that got a gradient": [n for n, p in model.named_parameters() if p.grad is not None],
     }
 
 
@@ -254,9 +250,7 @@ def points_around(rng, centres, count, spread):
 def _(fit_linear_probe, rng):
     """New points get the right class, from as many scores as there are classes."""
     classes, width = int(rng.integers(4, 6)), 6
-    centres = torch.zeros(
-        classes, width
-    )  # on a circle, so that no single direction puts the classes in order
+    centres = torch.zeros(classes, width)  # on a circle, so that no single direction puts the classes in order
     around = torch.from_numpy(rng.permutation(classes)) * (2 * torch.pi / classes) + float(rng.uniform(0, 6))
     centres[:, :2] = 4 * torch.stack([around.cos(), around.sin()], dim=1)
     features, labels = points_around(rng, centres, 12, 0.35)
@@ -281,17 +275,13 @@ def _(fit_linear_probe, rng):
     constant = float(rng.normal())
 
     def disguise(x):
-        return torch.cat(
-            [x * unit + offset, 15 * tensor(rng, len(x), 6), torch.full((len(x), 1), constant)], dim=1
-        )
+        return torch.cat([x * unit + offset, 15 * tensor(rng, len(x), 6), torch.full((len(x), 1), constant)], dim=1)
 
     predict = fit_linear_probe(disguise(features), labels, classes, 1e-2)
     asked_in = disguise(points)
     return {
         "class of each point, in other units": predict(asked_in).argmax(dim=-1),
-        "class of each point, asked one at a time": torch.cat(
-            [predict(row[None]).argmax(dim=-1) for row in asked_in]
-        ),
+        "class of each point, asked one at a time": torch.cat([predict(row[None]).argmax(dim=-1) for row in asked_in]),
     }
 
 
@@ -338,8 +328,7 @@ exercise(
 def unseen(rng, images):
     """The digits moved by up to two pixels and with noise on them: images that nobody has a label for."""
     moved = [
-        torch.roll(image, (int(rng.integers(-2, 3)), int(rng.integers(-2, 3))), dims=(-2, -1))
-        for image in images
+        torch.roll(image, (int(rng.integers(-2, 3)), int(rng.integers(-2, 3))), dims=(-2, -1)) for image in images
     ]
     images = torch.stack(moved)
     return (images + 0.02 * tensor(rng, *images.shape)).clamp(0, 1)
@@ -363,9 +352,7 @@ def _(predict_few_shot, rng):
 
     labelled, others = draw(rng, 10)
     new = others.subset(slice(0, 150))
-    predicted = predict_few_shot(
-        load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images)
-    )
+    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels": predicted, "true labels": new.labels}
 
 
@@ -376,9 +363,7 @@ def _(predict_few_shot, rng):
 
     labelled, others = draw(rng, 10)
     new = others.subset((others.labels == int(rng.integers(0, 10))).nonzero().flatten()[:40])
-    predicted = predict_few_shot(
-        load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images)
-    )
+    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels of the pile": predicted, "true labels of the pile": new.labels}
 
 
@@ -417,9 +402,7 @@ def changed(before, after, name):
 
 def statistics(module):
     """All running means and variances in one row."""
-    kept = [
-        b.flatten() for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))
-    ]
+    kept = [b.flatten() for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
     return torch.cat(kept).clone() if kept else None
 
 

@@ -87,7 +87,8 @@ class CourseProgress(Interactive):
         bar = f'<progress max="1" value="{share:.3f}" aria-label="{label}"></progress>'
         return (
             f"<tr><th scope='row' style='text-align:left; white-space:nowrap'>{name}</th>"
-            f"<td style='white-space:nowrap'>{bar} {one.points:g} of {one.max_points:g}</td><td style='text-align:left'>{rest}</td></tr>"
+            f"<td style='white-space:nowrap'>{bar} {one.points:g} of {one.max_points:g}</td>"
+            f"<td style='text-align:left'>{rest}</td></tr>"
         )
 
     def live(self) -> Any:
