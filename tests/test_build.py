@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from course_for_tests import CHECKOUT, empty_course
+from course_for_tests import empty_course
 
 from tlkit.build.command import build
 from tlkit.build.course import BuildError, Lesson, find_lessons, find_root, stale
@@ -310,9 +310,3 @@ def test_every_graded_cell_is_known_by_its_name(built: Lesson) -> None:
     assert set(graded(notebook, "grade")) == {f"test_{FUNCTION}", f"why_{FUNCTION}"}
     assert set(graded(notebook, "solution")) == {FUNCTION, f"why_{FUNCTION}"}
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
-
-
-@pytest.mark.slow
-def test_course_is_what_solutions_builds() -> None:
-    """The committed course/ is exactly what `tlkit build` makes of solutions/, and nothing in it leaks."""
-    assert build(CHECKOUT, [], check=True) == []

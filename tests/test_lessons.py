@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -11,12 +14,18 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.notebooknode import NotebookNode
 
-from tlkit.build.course import Lesson, find_lessons
+from tlkit.build import lesson as lesson_build
+from tlkit.build.checks import check_unique
+from tlkit.build.command import nbgrader_settings
+from tlkit.build.compare import drift, strays
+from tlkit.build.course import Lesson, course_secret, find_lessons
+from tlkit.build.leaks import leaks
+from tlkit.build.lesson import Built, build_lesson
 from tlkit.build.names import defined, needed
 from tlkit.build.notebooks import graded, nbgrader, read_notebook, tags
 from tlkit.build.right import right_answers
 from tlkit.build.text import expand
-from tlkit.exercises.contract import assert_exercise_contract
+from tlkit.exercises.contract import SECRET_SEEDS, assert_exercise_contract
 from tlkit.exercises.load import load_probes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,12 +98,57 @@ def test_released_notebook_is_stopped_by_stubs_alone(lesson: Lesson, tmp_path: P
             assert "not attempted" in text.lower(), (name, text[:500])
 
 
+@pytest.fixture(scope="module")
+def module_monkeypatch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def build_once(
+    tmp_path_factory: pytest.TempPathFactory, module_monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Lesson], Built]:
+    """A lesson built in a folder of its own, once for all tests of it: measuring takes a minute or two.
+
+    Its hidden cases are the same in every clone, so that a failure can be repeated.
+    """
+    module_monkeypatch.setattr(lesson_build, "hidden_seeds", lambda *_: SECRET_SEEDS)
+    settings = nbgrader_settings(ROOT)
+
+    @functools.cache
+    def once(lesson: Lesson) -> Built:
+        return build_lesson(lesson, tmp_path_factory.mktemp(lesson.name).resolve(), settings, lambda _: None)
+
+    return once
+
+
 @every_lesson
-def test_exercises_keep_their_contract(lesson: Lesson) -> None:
+def test_course_is_what_solutions_builds(lesson: Lesson, build_once: Callable[[Lesson], Built]) -> None:
+    """The committed lesson is exactly what `tlkit build` makes of its sources, and nothing in it leaks."""
+    built = build_once(lesson)
+    assert [*built.problems, *drift(built)] == []
+
+
+@every_lesson
+def test_exercises_keep_their_contract(lesson: Lesson, build_once: Callable[[Lesson], Built]) -> None:
     """Right answers and alternatives pass, each misconception gets its own hint, replays earn nothing."""
-    notebook = expand(lesson, load_probes(lesson.folder))
-    counts = assert_exercise_contract(lesson.folder, right_answers(lesson, notebook))
-    assert counts
+    built = build_once(lesson)
+    files = (built.staged.expected, built.staged.secret)
+    public, secret = (json.loads(path.read_text("utf-8")) for path in files)
+    namespace = right_answers(lesson, built.notebook)
+    assert assert_exercise_contract(lesson.folder, namespace, expected=(public, secret))
+
+
+def test_lessons_do_not_clash_or_give_each_other_away() -> None:
+    """Names are unique over the course, no folder is left over, no lesson shows another one's answers."""
+    notebooks = {lesson: expand(lesson, load_probes(lesson.folder)) for lesson in LESSONS}
+    questions = {lesson.name: list(load_probes(lesson.folder).questions) for lesson in LESSONS}
+    assert check_unique({lesson.name: notebook for lesson, notebook in notebooks.items()}, questions) == []
+    assert strays(ROOT, LESSONS) == []
+    for lesson, notebook in notebooks.items():
+        for other in LESSONS:
+            if other != lesson:
+                assert leaks(lesson, notebook, other.released, course_secret(ROOT)) == []
 
 
 def test_lessons_are_numbered_without_gaps_in_the_order_they_are_read() -> None:

@@ -220,15 +220,36 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
 # %% test="freeze_backbone"
 
 # %% [markdown]
-# The library's `freeze` does the same, layer by layer, and can be undone by `unfreeze`. On a LayerBoard it looks like this:
-# cold and striped is frozen, and the BatchNorm layers say *running*, for they use what they have stored. Only the head is
-# warm.
+# A LayerBoard shows both halves of freezing. Here is a network in training mode, frozen the way so many scripts do it. Every
+# block of the body is cold and striped, and yet the board warns you.
+
+# %% tags=["demo"]
+frozen = replace_head(load_backbone("glyphnet"), 10).train()
+frozen.body.requires_grad_(False)
+board = LayerBoard(frozen, images[:8])
+board
+
+# %% [markdown]
+# Play with it. Run the next cell as it is, then press *Hold their statistics* on the board and run it again. A click on a
+# block thaws it, and lets its statistics move again.
+
+# %% tags=["demo"]
+before = extract(frozen.body, images)
+with torch.no_grad():
+    for batch in frozen.transform(pool.images[:640]).split(64):
+        frozen(batch)
+moved = (extract(frozen.body, images) - before).norm() / before.norm()
+print(f"the features of the same 64 images moved by {moved:.0%} of their length")
+
+# %% [markdown]
+# The library's `freeze` does both halves at once, layer by layer, and can be undone by `unfreeze`.
 
 # %% tags=["demo"]
 frozen = replace_head(load_backbone("glyphnet"), 10)
 freeze(frozen.body)
 frozen.train()
-LayerBoard(frozen)
+norms = [part for part in frozen.modules() if isinstance(part, nn.BatchNorm2d)]
+print(f"in train(): {sum(part.training for part in norms)} of {len(norms)} BatchNorm layers move")
 
 # %% [markdown]
 # ### Question · The colleague's frozen network
