@@ -34,22 +34,29 @@ from torch import Tensor, nn
 # %% [markdown]
 # ## Where we start
 #
-# The source is that of lesson 01. With clean digits as the target a frozen network is hard to beat, as you saw: letters and
-# digits are close relatives. So here the target is **further away**: the same handwritten digits, from a bad scanner. The paper lies
-# on its side, and there is much noise.
+# The source is that of lesson 01: printed letters, each large and in the middle of its image. Handwritten digits that are
+# cut out just as neatly are close relatives, and a frozen network is hard to beat there. So here the target is **further
+# away**: the same digits as they stand on a scanned form, smaller, anywhere in their field, with a little noise.
 
 # %% tags=["demo"]
-def scanned(data: Images, seed: int) -> Images:
-    """The digits turned by a quarter, and noisy."""
-    noise = torch.randn(data.images.shape, generator=torch.Generator().manual_seed(seed))
-    return replace(data, images=(data.images.rot90(1, (2, 3)) + 0.5 * noise).clamp(0, 1))
+def on_forms(data: Images, seed: int) -> Images:
+    """The digits small, anywhere in their field, and a little noisy."""
+    chance = torch.Generator().manual_seed(seed)
+    small = F.interpolate(data.images, size=18, mode="bilinear", antialias=True)
+    fields = torch.zeros_like(data.images)
+    corners = torch.randint(0, 15, (len(data), 2), generator=chance).tolist()
+    for field, digit, (top, left) in zip(fields, small, corners, strict=True):
+        field[:, top : top + 18, left : left + 18] = digit
+    noise = 0.15 * torch.randn(fields.shape, generator=chance)
+    return replace(data, images=(fields + noise).clamp(0, 1))
 
 
 # %% tags=["demo"]
 backbone = load_backbone("glyphnet")
 clean_pool, clean_test = digits_split()
-pool, test = scanned(clean_pool, 0), scanned(clean_test, 1)
-show_images(pool.images[:13], pool.labels[:13], columns=13, title="The target: digits from a bad scanner")
+pool, test = on_forms(clean_pool, 0), on_forms(clean_test, 1)
+pairs = torch.stack([clean_pool.images[:10], pool.images[:10]]).flatten(0, 1)
+show_images(pairs, pool.labels[:10].repeat(2), columns=10, title="Ten digits, cut out neatly (above) and on a form (below)")
 
 # %% [markdown]
 # The rules are those of lesson 01: we learn from labelled digits drawn from `pool`, make every *choice* on the rest of the pool,
@@ -66,7 +73,7 @@ def draw(per_class: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 # %% [markdown]
-# The mark to beat is the linear probe on frozen features; here for clean digits and for bad scans.
+# The mark to beat is the linear probe on frozen features, here for neat digits and for those on forms.
 
 # %% tags=["demo"]
 features, test_features = extract(backbone.body, pool.images), extract(backbone.body, test.images)
@@ -81,10 +88,11 @@ def probed(rows: Tensor, test_rows: Tensor, per_class: int, seed: int) -> float:
 
 
 # %% tags=["demo"]
-frozen = {n: [probed(features, test_features, n, seed) for seed in range(5)] for n in (1, 10, 50)}
-near = {n: [probed(clean_features, clean_test_features, n, seed) for seed in range(5)] for n in (1, 10, 50)}
-for n in frozen:
-    print(f"{n:2} labels a class, frozen: clean {sum(near[n]) / 5:.1%}, bad scans {sum(frozen[n]) / 5:.1%}")
+DRAWS = {1: 3, 10: 2, 50: 2}
+frozen = {n: [probed(features, test_features, n, seed) for seed in range(DRAWS[n])] for n in DRAWS}
+near = {n: [probed(clean_features, clean_test_features, n, seed) for seed in range(DRAWS[n])] for n in DRAWS}
+for n, draws in DRAWS.items():
+    print(f"{n:2} labels a class, frozen: neat {sum(near[n]) / draws:.1%}, on forms {sum(frozen[n]) / draws:.1%}")
 
 # %% [markdown]
 # ## What is going to learn?
@@ -146,12 +154,12 @@ for name, facts in trainable_summary(model).items():
 # hundred digits, a few seconds.
 
 # %% tags=["demo"]
-def with_new_head(seed: int) -> nn.Module:
+def with_new_head(seed: int, pretrained: bool = True) -> nn.Module:
     """glyphnet with a random head for ten digits."""
-    model = load_backbone("glyphnet")
+    model = load_backbone("glyphnet", pretrained=pretrained, seed=seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model.head = nn.Linear(model.feature_dim, 10)
+        model.head = nn.Linear(model.feature_dim, out_features=10)
     return model
 
 
@@ -164,7 +172,7 @@ def digits_at(where: Tensor, data: Images = pool) -> tuple[Tensor, Tensor]:
 labelled, others = draw(per_class=10, seed=0)
 model = with_new_head(seed=0)
 start = snapshot(model)
-history = fit(model, digits_at(labelled), epochs=8, lr=1e-3, batch_size=10, validation=digits_at(others))
+history = fit(model, digits_at(labelled), epochs=8, lr=1e-3, batch_size=10, validation=digits_at(others[:300]))
 history.plot()
 
 # %% [markdown]
@@ -442,10 +450,11 @@ def let_learn(model: nn.Module, names: list[str]) -> None:
         model.get_submodule(block).requires_grad_(block in names)
 
 
-def gradually(model: nn.Module, epochs: int):
-    """Begin with the head; returns what `fit` shall call after each step."""
-    let_learn(model, unfreeze_at(0, blocks(model)))
-    return lambda step: let_learn(model, unfreeze_at((step.index + 1) * epochs // step.total, blocks(model)))
+def gradually(model: nn.Module):
+    """Begin with the head; returns what `fit` shall call after each step. Each block thaws after an equal share."""
+    names = blocks(model)
+    let_learn(model, unfreeze_at(0, names))
+    return lambda step: let_learn(model, unfreeze_at((step.index + 1) * len(names) // step.total, names))
 
 
 # %% [markdown]
@@ -505,7 +514,7 @@ def batchnorm_eval(model: nn.Module) -> nn.Module:
 # %% test="batchnorm_eval"
 
 # %% [markdown]
-# What is it worth? Clean digits, ten labels a class, all layers learn, and the batch gets smaller and smaller. About eight seconds.
+# What is it worth? Neat digits, ten labels a class, all layers learn, and the batch gets smaller and smaller. About eight seconds.
 
 # %% tags=["demo"]
 def with_batches_of(size: int, hold: bool, seed: int) -> float:
@@ -531,7 +540,7 @@ by_size = {
 bars(
     {name: float(found.mean()) for name, found in by_size.items()},
     spread={name: float(found.std()) for name, found in by_size.items()},
-    title="BatchNorm with few images a batch, clean digits",
+    title="BatchNorm with few images a batch, neat digits",
     unit="accuracy on the rest of the pool (mean ± spread of 2 draws)",
     percent=True,
 )
@@ -631,11 +640,11 @@ features that were made from many more images than a hundred.""")
 # %% [markdown]
 # ## Which layers want to move?
 #
-# Discriminative rates are a guess: the later, the more. The network can be asked instead. After the head has settled,
-# send one pass of labelled digits through it, and compare for each block the length of the gradient with the length of the
-# weights. A block with a large ratio wants to change much. Lee et al. (2023) use these ratios as weights for
-# the learning rates, and call it *surgical* fine-tuning when only a part of the network is updated at all.
-
+# Discriminative rates are a guess: the later, the more. The network can be asked instead. With the probe as its head, send the
+# labelled digits through it once, and compare for each block the length of the gradient with the length of the
+# weights. A block with a large ratio wants to change much. Lee et al. (2023) use these ratios as weights on the learning
+# rates, and call it *surgical* fine-tuning when only a part of the network is updated at all.
+#
 # Write your guess down before you go on: early or late?
 
 # %% tags=["demo"]
@@ -650,48 +659,58 @@ def with_probe_head(labelled: Tensor) -> nn.Module:
 def importance(model: nn.Module, where: Tensor) -> dict[str, float]:
     """Block -> length of its gradient relative to the length of its weights, the largest being 1."""
     images, labels = digits_at(where)
-    F.cross_entropy(model(images), labels).backward()
-    pull = gradient_norms(model)
-    size = {b: math.sqrt(sum(float(p.detach().square().sum()) for p in model.get_submodule(b).parameters())) for b in pull}
-    top = max(pull[b] / size[b] for b in pull)
-    return {b: pull[b] / size[b] / top for b in pull}
+    F.cross_entropy(model.eval()(images), labels).backward()
+    ratio = {}
+    for block, pull in gradient_norms(model).items():
+        weights = torch.cat([p.detach().flatten() for p in model.get_submodule(block).parameters()])
+        ratio[block] = pull / float(weights.norm())
+    return {block: value / max(ratio.values()) for block, value in ratio.items()}
 
 
 # %% tags=["demo"]
+labelled, _ = draw(10, seed=0)
 wish = importance(with_probe_head(labelled), labelled)
 bars(wish, title="How much each block wants to change", unit="gradient relative to weights, largest = 1")
 
 # %% [markdown]
-# Does the wish tell the truth? The test: for each block, let it and the head learn, and nothing else.
+# Does the wish tell the truth? The test: train with the head and a single block, with everything at one rate, and with the wish
+# as the weight on each rate. About ten seconds.
 
 # %% tags=["demo"]
-def only(block: str, seed: int) -> float:
-    """Accuracy on the rest of the pool when this block and the head learn."""
+def with_rates(rates: dict[str, float], seed: int) -> float:
+    """Accuracy on the rest of the pool, trained from the probe's head; a block with rate 0 is frozen."""
     labelled, others = draw(10, seed)
-    model = batchnorm_eval(with_new_head(seed))
-    let_learn(model, [block, "head"])
-    fit(model, digits_at(labelled), epochs=6, lr=1e-3, batch_size=10, seed=seed, progress=False)
+    model = batchnorm_eval(with_probe_head(labelled))
+    let_learn(model, [block for block, rate in rates.items() if rate])
+    fit(model, digits_at(labelled), epochs=4, lr=rates, batch_size=10, seed=seed, progress=False)
     return evaluate(model, digits_at(others[:400])).accuracy
 
 
 # %% tags=["demo"]
-alone = {block: torch.tensor([only(block, seed) for seed in range(2)]) for block in blocks(backbone)}
+names, rate = blocks(backbone), 3e-3
+plans = {f"head and {n.removeprefix('body.')}": {b: rate * (b in (n, "head")) for b in names} for n in names[:-1]}
+plans["head alone"] = {b: rate * (b == "head") for b in names}
+plans["all, one rate"] = dict.fromkeys(names, rate)
+plans["all, weighted by wish"] = {b: rate * wish[b] for b in names}
+moved = {plan: torch.tensor([with_rates(rates_of, seed) for seed in range(2)]) for plan, rates_of in plans.items()}
+
+# %% tags=["demo"]
 bars(
-    {block.replace("head", "head alone"): float(found.mean()) for block, found in alone.items()},
-    spread={block.replace("head", "head alone"): float(found.std()) for block, found in alone.items()},
-    title="Only this block and the head learn",
+    {plan: float(found.mean()) for plan, found in moved.items()},
+    spread={plan: float(found.std()) for plan, found in moved.items()},
+    title="Who may move: ten labels a class, on forms",
     unit="accuracy on the rest of the pool (mean ± spread of 2 draws)",
     percent=True,
 )
 
 # %% tags=["demo", "prose"]
-gain = {block: float(found.mean() - alone["head"].mean()) for block, found in alone.items() if block != "head"}
-by_wish = max((b for b in wish if b != "head"), key=wish.get)
-by_gain = max(gain, key=gain.get)
-word = "agrees" if by_wish == by_gain else "does not agree"
-Markdown(f"""The block with the largest wish in the body is `{by_wish}`; the one that gains most when it alone may learn is `{by_gain}`
-({100 * gain[by_gain]:+.1f} points over the head alone). The cheap measure {word} with the expensive one here. It is a hint, to be
-checked on held-out digits like any other choice.""")
+gain = {n: float(moved[f"head and {n.removeprefix('body.')}"].mean() - moved["head alone"].mean()) for n in names[:-1]}
+by_wish, by_gain = max(gain, key=wish.get), max(gain, key=gain.get)
+even, weighted = float(moved["all, one rate"].mean()), float(moved["all, weighted by wish"].mean())
+Markdown(f"""Of the body, `{by_wish}` has the largest wish; `{by_gain}` gains most when it moves with the head
+({100 * gain[by_gain]:+.1f} points over the head alone). So the cheap measure {"agrees" if by_wish == by_gain else "does not agree"} with
+the expensive one here. All blocks at one rate: {even:.1%}; weighted by wish: {weighted:.1%}. It is a hint, to be checked on held-out
+digits like any other choice.""")
 
 # %% [markdown]
 # ## All ways side by side
@@ -699,17 +718,19 @@ checked on held-out digits like any other choice.""")
 # Time to compare, with 10 and 50 labels a class, over several draws:
 #
 # - **frozen**: the probe of lesson 01;
+# - **from scratch**: fresh weights, everything learns, BatchNorm as usual;
 # - **full**: new head, everything learns at one rate;
 # - **discriminative**: the ladder of rates;
-# - **gradual**: one block more each epoch, with the ladder;
-# - **probe first**: the head starts as the probe, then everything learns, gently (Kumar et al. 2022).
+# - **gradual**: block after block, with the ladder;
+# - **probe first**: the head starts as the probe, then everything learns (Kumar et al. 2022).
 #
-# All but the first use held BatchNorm, warm-up and cosine.
+# All but the first use warm-up and cosine and the same number of steps; the last four hold BatchNorm.
 
 # %% tags=["demo"]
-def tune(model: nn.Module, data: tuple[Tensor, Tensor], lr: float, decay: float, epochs: int, seed: int, thaw: bool = False):
-    """Fine-tune with everything this lesson taught."""
-    batchnorm_eval(model)
+def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int, thaw=False, hold=True) -> nn.Module:
+    """Fine-tune on data = (images, labels) with what this lesson taught."""
+    if hold:
+        batchnorm_eval(model)
     optimizer = torch.optim.AdamW(layerwise_lr_groups(model, lr, decay), weight_decay=0.01)
     fit(
         model,
@@ -718,7 +739,7 @@ def tune(model: nn.Module, data: tuple[Tensor, Tensor], lr: float, decay: float,
         optimizer=optimizer,
         batch_size=10 if len(data[1]) <= 100 else 25,
         schedule=lambda step, total: warmup_cosine(step, total, total // 10),
-        on_step=[gradually(model, epochs)] if thaw else [],
+        on_step=[gradually(model)] if thaw else [],
         seed=seed,
         progress=False,
     )
@@ -726,21 +747,23 @@ def tune(model: nn.Module, data: tuple[Tensor, Tensor], lr: float, decay: float,
 
 
 # %% [markdown]
-# The rates come from the sweep above: near its peak for all at once, three times as much where the ladder makes it less below.
+# The rates are the best of three or four tried on the rest of the pool, with one draw of fifty labels. Test digits had no say. About
+# twenty-five seconds.
 
 # %% tags=["demo"]
 WAYS = {
-    "full": {"lr": 1e-3, "decay": 1.0},
-    "discriminative": {"lr": 3e-3, "decay": 0.5},
-    "gradual": {"lr": 3e-3, "decay": 0.5, "thaw": True},
-    "probe first": {"lr": 5e-4, "decay": 1.0},
+    "from scratch": {"lr": 3e-3, "decay": 1.0, "hold": False},
+    "full": {"lr": 2e-3, "decay": 1.0},
+    "discriminative": {"lr": 6e-3, "decay": 0.7},
+    "gradual": {"lr": 6e-3, "decay": 0.7, "thaw": True},
+    "probe first": {"lr": 2e-3, "decay": 1.0},
 }
 
 
 def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, asked: Images, rows: Tensor) -> float:
     """Test accuracy of one way to fine-tune; `rows` are the frozen features of `data`."""
     labelled, _ = draw(per_class, seed)
-    model = with_new_head(seed)
+    model = with_new_head(seed, pretrained=way != "from scratch")
     if way == "probe first":
         model.head = linear_probe(rows[labelled], data.labels[labelled], 10, l2=0.1).as_linear()
     tune(model, digits_at(labelled, data), epochs=epochs, seed=seed, **WAYS[way])
@@ -748,11 +771,11 @@ def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, aske
 
 
 # %% tags=["demo"]
-EPOCHS, DRAWS = {10: 8, 50: 3}, {10: 3, 50: 2}
-results = {"frozen": {n: frozen[n][: DRAWS[n]] for n in DRAWS}}
+EPOCHS = {10: 6, 50: 3}
+results = {"frozen": {n: frozen[n] for n in EPOCHS}}
 for way in WAYS:
     results[way] = {
-        n: [run_way(way, n, EPOCHS[n], seed, pool, test, features) for seed in range(DRAWS[n])] for n in DRAWS
+        n: [run_way(way, n, EPOCHS[n], seed, pool, test, features) for seed in range(DRAWS[n])] for n in EPOCHS
     }
 
 # %% tags=["demo"]
@@ -760,36 +783,39 @@ accuracy_vs_labels(results, where="accuracy on 800 test digits", highlight="froz
 
 # %% tags=["demo", "prose"]
 mean = {way: {n: sum(found) / len(found) for n, found in row.items()} for way, row in results.items()}
-ahead = {n: max(WAYS, key=lambda way: mean[way][n]) for n in DRAWS}
-Markdown(f"""With fifty labels a class the frozen network reads {mean["frozen"][50]:.1%} of the bad scans, the best way ({ahead[50]})
-**{mean[ahead[50]][50]:.1%}**; with ten it is {mean["frozen"][10]:.1%} and {mean[ahead[10]][10]:.1%} ({ahead[10]}). Between the ways lie
-{100 * (mean[ahead[50]][50] - min(mean[way][50] for way in WAYS)):.1f} points at fifty. The benchmark `benchmarks/fine_tuning.py` repeats this
-with more draws, and shows which of these differences last.""")
+tuned = [way for way in WAYS if way != "from scratch"]
+best = {n: max(tuned, key=lambda way: mean[way][n]) for n in EPOCHS}
+apart = 100 * (mean[best[50]][50] - min(mean[way][50] for way in tuned))
+Markdown(f"""With fifty labels a class the frozen network reads {mean["frozen"][50]:.1%} of the forms, a network from scratch
+{mean["from scratch"][50]:.1%}, the best way to fine-tune ({best[50]}) **{mean[best[50]][50]:.1%}**. With ten labels it is {mean["frozen"][10]:.1%},
+{mean["from scratch"][10]:.1%} and {mean[best[10]][10]:.1%} ({best[10]}). The ways begin with the same body and take the same number of steps,
+and yet {apart:.0f} points lie between them at fifty. A random head sends random gradients until it has learned something; a head that
+fits the features sends useful ones from the first step. `benchmarks/fine_tuning.py` repeats this with more draws.""")
 
 # %% [markdown]
 # ## When it hurts
 #
-# Now the other extreme: clean digits, where the frozen features are at home, and **one** label a class.
+# Now the other extreme: neat digits, where the frozen features are at home, and **one** label a class.
 
 # %% tags=["demo"]
 quiz("one_label")
 
 # %% tags=["demo"]
 one = {"frozen": torch.tensor(near[1])}
-for way in WAYS:
-    one[way] = torch.tensor([run_way(way, 1, 20, seed, clean_pool, clean_test, clean_features) for seed in range(5)])
+for way in ("full", "discriminative", "probe first"):
+    one[way] = torch.tensor([run_way(way, 1, 10, seed, clean_pool, clean_test, clean_features) for seed in range(3)])
 bars(
     {name: float(found.mean()) for name, found in one.items()},
     spread={name: float(found.std()) for name, found in one.items()},
-    title="Clean digits, one label a class",
-    unit="accuracy on 800 test digits (mean ± spread of 5 draws)",
+    title="Neat digits, one label a class",
+    unit="accuracy on 800 test digits (mean ± spread of 3 draws)",
     percent=True,
     highlight="frozen",
 )
 
 # %% tags=["demo", "prose"]
-below = sum(float(one[way].mean()) < float(one["frozen"].mean()) for way in WAYS)
-Markdown(f"""Frozen {float(one["frozen"].mean()):.1%}, full fine-tuning {float(one["full"].mean()):.1%}; {below} of the {len(WAYS)} ways to
+below = sum(float(found.mean()) < float(one["frozen"].mean()) for found in one.values())
+Markdown(f"""Frozen {float(one["frozen"].mean()):.1%}, full fine-tuning {float(one["full"].mean()):.1%}; {below} of the {len(one) - 1} ways to
 fine-tune lie below frozen. Ten images cannot say which of {sum(p.numel() for p in backbone.body.parameters()):,} parameters
 of the body should move. Where there is nothing to gain, every step is a risk.""")
 
@@ -801,10 +827,10 @@ of the body should move. Where there is nothing to gain, every step is a risk.""
 # ### Exercise · Beat the probe
 # {exercise:fine_tune}
 #
-# Write `fine_tune(model, images, labels)`. It adapts a pretrained backbone to these images, fifty labelled ones of each digit,
-# and returns the network, which then reads digits that it has not seen.
+# Write `fine_tune(model, images, labels)`. It adapts a pretrained backbone to digits on forms, fifty labelled ones of each,
+# and returns the network, which then reads forms that it has not seen.
 #
-# - At least 75 % of the new ones must be right. The frozen network with a probe does not get there.
+# - At least 70 % of the new ones must be right. The frozen network with a probe does not get there, nor does a network from scratch.
 # - Use whatever this lesson has: the probe as head, held BatchNorm, the ladder of rates, a schedule. A few passes are enough; it should
 #   take some seconds.
 
@@ -824,7 +850,7 @@ def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
     frozen_features = extract(model.body, images)
     model.head = linear_probe(frozen_features, labels, num_classes=10, l2=0.1).as_linear()
     batchnorm_eval(model)
-    optimizer = torch.optim.AdamW(layerwise_lr_groups(model, base_lr=2e-3, decay=0.8), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(layerwise_lr_groups(model, base_lr=3e-3, decay=0.9), weight_decay=0.01)
     fit(
         model,
         (images, labels),
@@ -841,40 +867,18 @@ def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
 # %% test="fine_tune"
 
 # %% [markdown]
-# And the same function on clean digits, where the frozen network is at home? Test digits, three draws of fifty labels a class, about
-# fifteen seconds.
+# And the same function on neat digits, where the frozen network is at home? One draw, five seconds.
 
 # %% tags=["demo"]
-def tuned(data: Images, asked: Images, seed: int) -> float:
-    """Test accuracy of `fine_tune` with fifty labels a class."""
-    labelled, _ = draw(50, seed)
-    model = fine_tune(load_backbone("glyphnet"), data.images[labelled], data.labels[labelled])
-    return evaluate(model, asked).accuracy
-
-
-# %% tags=["demo"]
-sides = {
-    "bad scans, frozen": torch.tensor(frozen[50][:3]),
-    "bad scans, fine-tuned": torch.tensor([tuned(pool, test, seed) for seed in range(3)]),
-    "clean, frozen": torch.tensor(near[50][:3]),
-    "clean, fine-tuned": torch.tensor([tuned(clean_pool, clean_test, seed) for seed in range(3)]),
-}
-bars(
-    {name: float(found.mean()) for name, found in sides.items()},
-    spread={name: float(found.std()) for name, found in sides.items()},
-    title="Far and near, 50 labels a class",
-    unit="accuracy on 800 test digits (mean ± spread of 3 draws)",
-    percent=True,
-    highlight="bad scans, fine-tuned",
-)
+labelled, _ = draw(50, seed=0)
+model = fine_tune(load_backbone("glyphnet"), *digits_at(labelled, clean_pool))
+neat = evaluate(model, clean_test).accuracy
 
 # %% tags=["demo", "prose"]
-at = {name: float(found.mean()) for name, found in sides.items()}
-far_gain, near_gain = (at[f"{side}, fine-tuned"] - at[f"{side}, frozen"] for side in ("bad scans", "clean"))
-Markdown(f"""Frozen features read {at["bad scans, frozen"]:.1%} of the bad scans, your network **{at["bad scans, fine-tuned"]:.1%}**:
-{100 * far_gain:+.1f} points. On clean digits it is {at["clean, frozen"]:.1%} and {at["clean, fine-tuned"]:.1%}, {100 * near_gain:+.1f} points.
-The rule of thumb: *few labels and a near target: freeze. Many labels or a far target: fine-tune.* With few labels and a far target
-nothing is easy; lesson 03 is about that.""")
+word = "does better" if neat > near[50][0] + 0.01 else "does worse" if neat < near[50][0] - 0.01 else "gains nothing"
+Markdown(f"""On neat digits the frozen network reads {near[50][0]:.1%}, your fine-tuned one {neat:.1%}: it {word}. The rule of thumb:
+*few labels and a near target: freeze. Many labels or a far target: fine-tune.* With few labels and a far target nothing is easy; lesson
+03 is about that.""")
 
 # %% [markdown]
 # ### Question · The radiologist's network
@@ -911,7 +915,7 @@ nothing is easy; lesson 03 is about that.""")
 # %% [markdown]
 # ## Limits
 #
-# - Our bad scanner is made by a formula; real ones are bad in more ways at once.
+# - Our forms are made by a formula. Real ones have lines, stamps and stains as well.
 # - Two to five draws show large differences. Which of two careful ways is better by half a point, they do not show.
 # - Rates were chosen with several hundred validation digits. Who has ten labels has no such luxury, and should prefer ways
 #   that do not depend much on the choice. The frozen probe is one.

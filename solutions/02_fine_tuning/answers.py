@@ -881,17 +881,12 @@ def _random_head(model):
     return model
 
 
-@alternative("fine_tune", "a random head, gradual unfreezing by hand")
+@alternative("fine_tune", "the probe as head, then AdamW on everything at one rate, BatchNorm as it comes")
 def _(model, images, labels):
-    from tlkit import fit
-    from tlkit.layers import blocks, hold_batchnorm
+    from tlkit import extract, fit, linear_probe
 
-    hold_batchnorm(_random_head(model))
-    names = blocks(model)
-    for epoch in range(4):
-        for name in names:
-            model.get_submodule(name).requires_grad_(name in names[-1 - 2 * epoch :])
-        fit(model, (images, labels), epochs=1, lr=2e-3, batch_size=32, seed=epoch, progress=False)
+    model.head = linear_probe(extract(model.body, images), labels, 10, l2=0.1).as_linear()
+    fit(model, (images, labels), epochs=3, lr=2e-3, batch_size=25, progress=False)
     return model
 
 
@@ -900,15 +895,15 @@ def _(model, images, labels):
     from tlkit import extract, fit, linear_probe
 
     model.head = linear_probe(extract(model.body, images), labels, 10, l2=0.1).as_linear()
-    fit(model, (images, labels), epochs=4, lr=0.02, optimizer="sgd", batch_size=25, progress=False)
+    fit(model, (images, labels), epochs=3, lr=0.02, optimizer="sgd", batch_size=25, progress=False)
     return model
 
 
 @misconception(
     "fine_tune",
     "frozen",
-    hint="The body has not moved: this is the linear probe of lesson 01, the mark that you are asked to beat. Digits on their "
-    "side and noise are strokes that the letters never showed; let the body learn them.",
+    hint="The body has not moved: this is the linear probe of lesson 01, the mark that you are asked to beat. The letters were "
+    "large and centred, these digits are small and anywhere; let the body learn that.",
 )
 def _(model, images, labels):
     from tlkit import extract, linear_probe
@@ -920,14 +915,14 @@ def _(model, images, labels):
 @misconception(
     "fine_tune",
     "from_scratch",
-    hint="You train a network with fresh weights. Five hundred noisy digits and three passes teach it little; "
-    "what was learned on letters is still the better place to start.",
+    hint="You train a network with fresh weights. Five hundred small digits and a few passes teach it little; "
+    "what was learned on letters is much the better place to start.",
 )
 def _(model, images, labels):
     from tlkit import fit, load_backbone
 
     fresh = _random_head(load_backbone("glyphnet", pretrained=False, seed=0))
-    fit(fresh, (images, labels), epochs=3, lr=1e-3, batch_size=25, progress=False)
+    fit(fresh, (images, labels), epochs=2, lr=1e-3, batch_size=25, progress=False)
     return fresh
 
 
@@ -940,7 +935,7 @@ def _(model, images, labels):
 def _(model, images, labels):
     from tlkit import fit
 
-    fit(_random_head(model), (images, labels), epochs=2, lr=0.1, batch_size=25, progress=False)
+    fit(_random_head(model), (images, labels), epochs=1, lr=0.1, batch_size=25, progress=False)
     return model
 
 
@@ -953,7 +948,7 @@ def _(model, images, labels):
 def _(model, images, labels):
     from tlkit import fit
 
-    fit(_random_head(model), (images, labels), epochs=2, lr=1e-6, batch_size=25, progress=False)
+    fit(_random_head(model), (images, labels), epochs=1, lr=1e-6, batch_size=25, progress=False)
     return model
 
 
@@ -970,6 +965,6 @@ def _(model, images, labels):
     )
 
 
-accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.75)
+accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.7)
 accept("layerwise_lr_groups", rtol=1e-4, atol=1e-8)
 accept("l2_sp", rtol=1e-4, atol=1e-5)
