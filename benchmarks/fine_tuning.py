@@ -52,7 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "gradual": {"lr": 6e-3, "decay": 0.7, "thaw": True},
     "probe first": {"lr": 2e-3, "decay": 1.0},
 }
-EPOCHS = {1: 10, 10: 6, 50: 3}
+EPOCHS = {1: 10, 10: 6, 50: 2}
 Scores = Mapping[str, Sequence[float]]
 
 
@@ -188,7 +188,7 @@ def leash(draws: int) -> Iterator[str]:
     """L2-SP against digits and letters, ten labels a class, rest of the pool."""
     letters = printed_letters(per_class=3, seed=5, characters="".join(BACKBONE.classes))
     rows: dict[str, dict[str, list[float]]] = {}
-    for alpha in (0.0, 0.01, 0.1, 1.0, 10.0):
+    for alpha in (0.0, 0.1, 1.0, 10.0):
         row = rows.setdefault(f"alpha {alpha:g}", {"digits": [], "letters": []})
         for seed in range(draws):
             labelled, others = draw(10, seed)
