@@ -229,7 +229,7 @@ axis.axhline(mark, color="#222222", linewidth=1, linestyle=":", label="digits, f
 axis.axhline(letters_known(backbone.body), color="#6b6b6b", linewidth=1, label="letters, before")
 axis.set(xlabel="learning rate (log scale)", ylabel="accuracy", ylim=(0, 1.02))
 axis.set_title("Too low freezes, too high destroys", loc="left", fontweight="bold")
-axis.legend(frameon=False, fontsize=9, loc="center left")
+axis.legend(frameon=False, fontsize=9, loc="center right")
 figure
 
 # %% tags=["demo", "prose"]
@@ -239,7 +239,8 @@ Markdown(f"""At {rates[0]:g} the new head has hardly left its random start: {low
 reads {high[0]:.1%} of them and {high[1]:.1%} of the letters: what was pretrained is gone. In between lies {best_lr:g} with
 **{swept[best_lr][0]:.1%}** (the frozen probe: {mark:.1%}), and its price: letters fall from
 {letters_known(backbone.body):.1%} to {swept[best_lr][1]:.1%}. This is **catastrophic forgetting** (McCloskey and Cohen 1989): nothing
-in the loss asks the network to remember, so it does not. It begins at smaller rates than the damage to digits does.""")
+in the loss asks the network to remember, so it does not. One thing is odd: even at {rates[0]:g}, where no weight has gone far, the letters
+have come down to {low[1]:.1%}. Something moved that no learning rate governs; you will find it below.""")
 
 # %% [markdown]
 # ## A rate for each block
@@ -460,7 +461,7 @@ def gradually(model: nn.Module):
 # %% [markdown]
 # ## The BatchNorm trap
 #
-# In lesson 01 a frozen network drifted, because BatchNorm's running statistics are no parameters. When the network is not
+# In lesson 01 a frozen network drifted, because BatchNorm's running statistics are no parameters: this is what cost the letters above. When the network is not
 # frozen the trap is still there, and it is worst where fine-tuning is most common: with few images, hence small batches. In
 # training mode BatchNorm normalises with the mean and variance of *the batch*. Of four digits, that is mostly noise.
 #
@@ -747,8 +748,8 @@ def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int
 
 
 # %% [markdown]
-# The rates are the best of three or four tried on the rest of the pool, with one draw of fifty labels. Test digits had no say. About
-# fifteen seconds.
+# The rates of *full*, *discriminative* and *probe first* are the best of three or four tried on the rest of the pool, with one draw
+# of fifty labels; *gradual* takes those of *discriminative*. Test digits had no say. About fifteen seconds.
 
 # %% tags=["demo"]
 WAYS = {
