@@ -808,7 +808,8 @@ bars(
 below = sum(float(found.mean()) < float(one["frozen"].mean()) for found in one.values())
 Markdown(f"""Frozen {float(one["frozen"].mean()):.1%}, full fine-tuning {float(one["full"].mean()):.1%}; {below} of the {len(one) - 1} ways to
 fine-tune lie below frozen. Ten images cannot say which of {sum(p.numel() for p in backbone.body.parameters()):,} parameters
-of the body should move. Where there is nothing to gain, every step is a risk.""")
+of the body should move. Where there is nothing to gain, every step is a risk. (The rates are those of above, not chosen for one label,
+and three draws differ by more than the ways do: believe the sign at most.)""")
 
 # %% [markdown]
 # ## Beat the probe
