@@ -360,8 +360,8 @@ exercise(
     "batchnorm_eval",
     difficulty=3,
     minutes=12,
-    why="With four images a batch the statistics of the batch are noise, and those of the letters are not: normalise with "
-    "what was learned from many images.",
+    why="Running statistics move without any gradient: held, the network keeps what it remembers, and no image's answer depends "
+    "on the others in its batch.",
     hints=(
         "Find the BatchNorm layers, and only those, wherever they are. They must stay in evaluation mode when somebody calls "
         "`model.train()`, while every weight in the network still learns.",
@@ -553,18 +553,18 @@ question(
 )
 
 question(
-    "small_batches",
-    prompt="Neat digits, all layers learn, four images a batch. BatchNorm once normalises with the batch's statistics, as `train()` has it, and "
-    "once with those it brought from the letters. Which network reads new digits better?",
+    "frozen_weights",
+    prompt="All weights of the body are frozen, BatchNorm is in train(). A new head learns digits for two passes. Then the old head is "
+    "put back: does it read letters as well as before?",
     choices={
-        "With the batch's statistics: they belong to the digits": "They belong to four digits. Mean and variance of four images vary "
-        "much from batch to batch, so the network learns from features that jump.",
-        "With the letters' statistics": "Yes. They were measured on very many images, and letters are near enough. What is learned in "
-        "training is then also what is used in evaluation.",
-        "No difference: BatchNorm has its own weights and corrects itself": "Scale and shift are learned, and could correct a "
-        "constant error. Noise that differs in each batch they cannot.",
+        "Yes: no weight of the body has moved": "No weight has. But the running mean and variance are buffers, and every batch in "
+        "train() moves them towards the digits; freezing does not reach them.",
+        "No: it reads fewer": "Yes. The weights are the same and the statistics they were trained with are gone: every layer now shifts "
+        "and scales letters as if they were digits on forms.",
+        "It cannot read letters at all: the new head has overwritten them": "The new head is another layer; the old one was kept, with "
+        "all its weights.",
     },
-    answer="With the letters' statistics",
+    answer="No: it reads fewer",
 )
 
 question(
