@@ -761,9 +761,8 @@ def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, aske
 
 
 # %% tags=["demo"]
-results = {"frozen": torch.tensor(frozen[50])}
-for way in WAYS:
-    results[way] = torch.tensor([run_way(way, 50, 2, seed, pool, test, features) for seed in range(2)])
+found = {way: [run_way(way, 50, 2, seed, pool, test, features) for seed in range(2)] for way in WAYS}
+results = {way: torch.tensor(scores) for way, scores in {"frozen": frozen[50], **found}.items()}
 bars(
     {way: float(found.mean()) for way, found in results.items()},
     spread={way: float(found.std()) for way, found in results.items()},
@@ -792,9 +791,9 @@ this with more draws, and with ten labels.""")
 quiz("one_label")
 
 # %% tags=["demo"]
-one = {"frozen": torch.tensor(near[1])}
-for way in ("full", "probe first"):
-    one[way] = torch.tensor([run_way(way, 1, 10, seed, clean_pool, clean_test, clean_features) for seed in range(3)])
+neat_data = (clean_pool, clean_test, clean_features)
+found = {way: [run_way(way, 1, 10, seed, *neat_data) for seed in range(3)] for way in ("full", "probe first")}
+one = {way: torch.tensor(scores) for way, scores in {"frozen": near[1], **found}.items()}
 bars(
     {name: float(found.mean()) for name, found in one.items()},
     spread={name: float(found.std()) for name, found in one.items()},
