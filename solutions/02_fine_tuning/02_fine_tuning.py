@@ -8,7 +8,7 @@
 # > - measure what a network forgets, and hold it back;
 # > - tell when fine-tuning is worth it, and when to leave the network frozen.
 # >
-# > {lesson:points} points · about two and a half hours · the whole notebook runs in about a minute on two cores
+# > {lesson:points} points · about two and a half hours · the whole notebook runs in under two minutes on two cores
 
 # %% [markdown]
 # In lesson 01 the body stood still: it described digits by what it had learned from letters. That is safe, and it has a
