@@ -13,7 +13,7 @@ CHOICES = {"frozen": "ten images teach no features", "`train()`": "forgets <more
 
 
 def quiz() -> Quiz:
-    return Quiz("one_label", "Which **wins**?", CHOICES, "frozen")
+    return Quiz("made_up_for_these_tests", "Which **wins**?", CHOICES, "frozen")
 
 
 def test_only_the_first_choice_counts() -> None:
