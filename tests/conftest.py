@@ -62,7 +62,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
             patch.setenv(f"JUPYTER_{name}", str(base / name.lower()))
         patch.setenv("IPYTHONDIR", str(base / "ipython"))
-        patch.setenv("TLKIT_HOME", str(base / "tlkit"))  # not the points and answers of whoever runs the tests
+        patch.setenv("TLKIT_HOME", str(base / "tlkit"))  # whoever runs the tests keeps their points
         patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "NBGRADER_EXECUTION"):
