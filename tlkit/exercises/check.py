@@ -104,7 +104,7 @@ def _judge(
     entry = content["exercises"][name]
     found, problem = find_code(name, entry, namespace) if code is _UNSET else (code, "")
     if not problem:
-        problem = _unusable(name, entry, found, given=code is not _UNSET)
+        problem = unusable(name, entry, found, given=code is not _UNSET)
     if problem:
         return _unchecked(name, problem, float(entry["points"]))
     spec = lesson.spec()
@@ -113,7 +113,7 @@ def _judge(
     return judge(name, entry, measured, blind=blind)
 
 
-def _unusable(name: str, entry: Mapping[str, Any], code: Any, *, given: bool) -> str:
+def unusable(name: str, entry: Mapping[str, Any], code: Any, *, given: bool) -> str:
     """Why `code` cannot be what the exercise asks for, "" if it can."""
     from tlkit.exercises.observe import type_name
 

@@ -35,11 +35,16 @@ def parse(raw: bytes) -> dict[str, Observation]:
         found = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ObservationError(f"not readable as JSON: {str(error)[:200]}") from None
+    return validate(found)
+
+
+def validate(found: Any) -> dict[str, Observation]:
+    """JSON data as {label: observation}, unchanged; ObservationError where it is something else."""
     if not isinstance(found, dict) or not 0 < len(found) <= 1_000:
         raise ObservationError("expected {label: observation}.")
     budget = Budget()
     for label, value in found.items():
-        if not 0 < len(label) <= 200:
+        if not isinstance(label, str) or not 0 < len(label) <= 200:
             raise ObservationError("labels are strings of 1 to 200 characters.")
         _validate(value, budget, 0)
     return found

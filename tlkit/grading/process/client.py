@@ -1,0 +1,200 @@
+"""The grader's side of a worker: start the zygote, hand out a job, read what comes back within all limits."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tlkit.grading.isolation.levels import Level
+from tlkit.grading.isolation.limits import Limits
+from tlkit.grading.process import wire
+
+GRACE = 15.0  # seconds that a step may take beyond its own limit before its process is ended
+START = 300.0  # seconds for the zygote's imports on a slow machine
+
+Job = dict[str, Any]
+Choose = Callable[[list[dict[str, Any]]], Sequence[str]]
+
+
+class GraderError(Exception):
+    """The grader itself cannot go on; the message says why and what to do."""
+
+
+@dataclass
+class Transcript:
+    """All a worker sent, unchecked but for its size, and how it ended.
+
+    ended: "done" · "time" · "memory" · "output" · "died" (its code ended the process) · "broken" (what
+    it sent was no message) · "no room" (the sandbox could not be made). step: the last step that was begun.
+    """
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    ended: str = "done"
+    why: str = ""
+    step: int = -1
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class Zygote:
+    """A warm process to fork workers from. Use as a context manager.
+
+    `run` may be called from many threads.
+    """
+
+    def __init__(self, level: Level, hidden: Sequence[Path], limits: Limits | None = None) -> None:
+        self.level, self.limits = level, limits or Limits()
+        self._hidden = [str(path) for path in hidden]
+
+    def __enter__(self) -> Zygote:
+        self._home = tempfile.mkdtemp(prefix="tlkit-grading-")
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "tlkit.grading.process.zygote", str(theirs.fileno())],
+            cwd=self._home,
+            env=_environment(self._home),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the grader
+        )
+        theirs.close()
+        settings = {
+            "level": self.level.name,
+            "hidden": self._hidden,
+            "limits": dataclasses.asdict(self.limits),
+        }
+        self._control.sendall(json.dumps(settings).encode() + b"\n")
+        self._control.settimeout(START)
+        try:
+            ready = self._control.recv(16)
+        except TimeoutError:
+            ready = b""
+        if not ready:
+            self.__exit__()
+            raise GraderError("The process that runs submissions did not start; its messages are above.")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, job: Job, choose: Choose | None = None) -> Transcript:
+        """Run one job to its end, whatever its code does.
+
+        `choose` is shown the messages once all steps are done, and names the exercises to be measured
+        on public cases too, for their hints; by default all.
+        """
+        channel, theirs = socket.socketpair()
+        leash, keepers = socket.socketpair()
+        started = time.monotonic()
+        found = Transcript()
+        with channel, leash:
+            try:
+                with theirs, keepers:
+                    socket.send_fds(self._control, [b"!"], [theirs.fileno(), keepers.fileno()])
+            except OSError as error:
+                raise GraderError(f"The process that runs submissions has ended ({error}).") from None
+            try:
+                wire.send(channel, job)
+                self._converse(channel, job, choose, found)
+            except wire.Late:
+                found.ended = "time"
+            except wire.WireError as error:
+                found.ended, found.why = "broken", str(error)
+            except wire.Closed:
+                found.ended = "died"
+            found.seconds = time.monotonic() - started
+            self._last_word(leash, found)
+        return found
+
+    def _converse(self, channel: socket.socket, job: Job, choose: Choose | None, found: Transcript) -> None:
+        reader = wire.Reader(channel, self.limits.output_bytes)
+        end = time.monotonic() + self.limits.total_seconds
+        until = min(end, time.monotonic() + GRACE)
+        while True:
+            message = reader.next(until)
+            if "begin" in message:
+                found.step = _position(message["begin"], found.step, len(job["steps"]))
+                until = min(end, time.monotonic() + self._allowed(job, found.step))
+                if found.step == len(job["steps"]):
+                    names = list(job["public"]) if choose is None else list(choose(found.messages))
+                    wire.send(channel, {"again": names})
+                    longest = sum(job["about"][name]["seconds"] for name in names)
+                    until = min(end, time.monotonic() + 3 * longest + GRACE)
+            elif "broken" in message:
+                raise wire.WireError(str(message["broken"])[:2_000])
+            elif "end" in message and found.step == len(job["steps"]):
+                return
+            else:
+                found.messages.append(message)
+
+    def _allowed(self, job: Job, step: int) -> float:
+        if step >= len(job["steps"]):
+            return GRACE
+        this = job["steps"][step]
+        if "probe" in this:  # `measure` gives a thread that is kept from the processor three times as long
+            return 3.0 * float(job["about"][this["probe"]]["seconds"]) + GRACE
+        return float(this["seconds"]) + GRACE
+
+    def _last_word(self, leash: socket.socket, found: Transcript) -> None:
+        """Have the worker ended if it is not, and hear how it was."""
+        with contextlib.suppress(OSError):
+            leash.sendall(b"!")
+        said: dict[str, Any] = {}
+        with contextlib.suppress(wire.Late, wire.Closed, wire.WireError):
+            said = wire.Reader(leash, 1 << 20).next(time.monotonic() + 30)
+        found.peak_bytes = int(said.get("peak", 0))
+        if said.get("ended") in ("memory", "no room"):
+            found.ended, found.why = said["ended"], str(said.get("why", ""))
+        elif not said and not self.alive:
+            raise GraderError("The process that runs submissions was killed.")
+
+
+def _position(value: Any, last: int, count: int) -> int:
+    """Steps are begun one after the other; anything else is forged."""
+    if type(value) is not int or value != last + 1 or value > count:
+        raise wire.WireError("it reported its steps out of order")
+    return value
+
+
+def _environment(home: str) -> dict[str, str]:
+    """Nothing of the instructor's: no names, tokens, addresses, nor where the gradebook is."""
+    known = {
+        name: os.environ[name]
+        for name in ("LD_LIBRARY_PATH", "TORCH_HOME", "TLKIT_DATA")
+        if name in os.environ
+    }
+    return {
+        **known,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": home,
+        "IPYTHONDIR": f"{home}/ipython",
+        "MPLCONFIGDIR": f"{home}/matplotlib",
+        "TLKIT_HOME": f"{home}/tlkit",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "NBGRADER_EXECUTION": "autograde",
+    }

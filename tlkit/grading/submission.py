@@ -1,0 +1,196 @@
+"""What a student handed in, read as data: size-limited JSON, plain files only.
+
+Nothing but text and marks kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbformat.notebooknode import NotebookNode
+
+from tlkit.build.notebooks import nbgrader, new_cell, new_node, new_notebook
+from tlkit.exercises.observe import plain_text
+from tlkit.grading.restore import NotGradable
+
+MOST_BYTES = 30_000_000  # of a notebook file: outputs with pictures are large
+MOST_SOURCE = 3_000_000  # characters of all its cells
+MOST_CELLS = 2_000
+MOST_FILES = 2_000  # in one submission's folder
+MARKS = {"grade_id": str, "grade": bool, "solution": bool, "task": bool, "locked": bool, "checksum": str}
+PICTURES = ("image/png", "image/jpeg")
+
+
+@dataclass
+class Submission:
+    """One student's folder. `notebook` is None where `problem` says why it cannot be graded.
+
+    digest: names the exact content of the notebook file, "" where there is none.
+    """
+
+    student: str
+    folder: Path
+    notebook: NotebookNode | None = None
+    digest: str = ""
+    problem: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_submission(
+    folder: Path, student: str, name: str, answers: Iterable[str], released: Iterable[str]
+) -> Submission:
+    """Read the notebook called `name` in `folder`, or the one that was renamed.
+
+    `answers` are the grade ids of the lesson's answer cells, by which a renamed notebook is known; `released`
+    are the names of the files that come with the lesson. Never raises for what students can do.
+    """
+    found = Submission(student, folder)
+    try:
+        files = _files(folder, found.remarks)
+        wanted = files.get(name) or _renamed(files, set(answers), found.remarks)
+        if wanted is None:
+            there = ", ".join(sorted(files)[:5]) or "nothing"
+            raise NotGradable(f"there is no {name}, only {there}: ask for the notebook")
+        data = _bytes(wanted)
+        found.digest = hashlib.sha256(data).hexdigest()
+        found.notebook = as_notebook(data)
+    except NotGradable as error:
+        found.problem = str(error)
+    except OSError as error:
+        found.problem = f"it cannot be read ({error.strerror}): look at {folder}"
+    known = {name, "timestamp.txt", *released}
+    extra = sorted(file for file in _names(folder) if file not in known and not file.startswith((".", "__")))
+    if extra and found.notebook is not None:
+        found.remarks.append(f"other files were handed in and ignored: {', '.join(extra[:5])}")
+    return found
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()][:MOST_FILES]
+    except OSError:
+        return []
+
+
+def _files(folder: Path, remarks: list[str]) -> dict[str, Path]:
+    """The notebooks of the folder that are plain files."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise NotGradable("the submission is a link, not a folder: links are not followed")
+    found = {}
+    for path in sorted(folder.iterdir())[:MOST_FILES]:
+        name = path.name
+        if not name.endswith(".ipynb"):
+            continue
+        if stat.S_ISREG(path.lstat().st_mode):
+            found[name] = path
+        else:
+            remarks.append(f"{plain_text(name)} is a link or a device, which is not followed")
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a plain file that is not too large."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise NotGradable(f"{path.name} is no plain file: ask for the notebook")
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise NotGradable(
+            f"{path.name} has {about.st_size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} "
+            f"are read: ask for the "
+            "notebook after *Edit, Clear Outputs of All Cells*"
+        )
+    return data
+
+
+def _renamed(files: dict[str, Path], answers: set[str], remarks: list[str]) -> Path | None:
+    """The one notebook under another name that has most of the lesson's answer cells."""
+    fits: dict[str, int] = {}
+    for name, path in list(files.items())[:20]:
+        try:
+            notebook = as_notebook(_bytes(path))
+        except (NotGradable, OSError):
+            continue
+        if count := len({nbgrader(cell).get("grade_id") for cell in notebook.cells} & answers):
+            fits[name] = count
+    best = [name for name, count in fits.items() if count == max(fits.values())]
+    if len(best) > 1:
+        raise NotGradable(f"two notebooks could be meant, {best[0]} and {best[1]}: ask which one counts")
+    if not best:
+        if len(files) == 1:  # let what is wrong with it be said
+            return next(iter(files.values()))
+        return None
+    remarks.append(f'the notebook was called "{plain_text(best[0])}"')
+    return files[best[0]]
+
+
+def as_notebook(data: bytes) -> NotebookNode:
+    """The cells' text and nbgrader marks of a notebook file; NotGradable where it is none."""
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except RecursionError:
+        raise NotGradable("it is nested too deeply to be a notebook: ask for the file again") from None
+    except ValueError:
+        what = "is empty" if not data.strip() else "cannot be read as a notebook (its JSON is damaged)"
+        raise NotGradable(f"the file {what}: ask for the file again") from None
+    cells = found.get("cells") if isinstance(found, dict) else None
+    if not isinstance(cells, list):
+        old = isinstance(found, dict) and "worksheets" in found
+        more = (
+            "it is in the format of 2014: have it opened and saved in JupyterLab"
+            if old
+            else "ask for the notebook"
+        )
+        raise NotGradable(f"the file is not a notebook: {more}")
+    if len(cells) > MOST_CELLS:
+        raise NotGradable(
+            f"it has {len(cells):,} cells, at most {MOST_CELLS:,} are read: ask for the notebook"
+        )
+    read = [_cell(cell) for cell in cells]
+    if sum(len(cell.source) for cell in read) > MOST_SOURCE:
+        raise NotGradable(f"its cells hold more than {MOST_SOURCE:,} characters: ask for the notebook")
+    return new_notebook(read)
+
+
+def _cell(found: Any) -> NotebookNode:
+    found = found if isinstance(found, dict) else {}
+    kind = found.get("cell_type")
+    source = found.get("source", "")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    cell = new_cell(
+        "code" if kind == "code" else "markdown", plain_text(source if isinstance(source, str) else "")
+    )
+    if kind == "raw":
+        cell.cell_type = "raw"
+    if isinstance(found.get("id"), str) and 0 < len(found["id"]) <= 64 and found["id"].isascii():
+        cell.id = found["id"]
+    about = found.get("metadata")
+    mark = about.get("nbgrader") if isinstance(about, dict) else None
+    if isinstance(mark, dict):
+        kept = {key: mark[key] for key, kind in MARKS.items() if type(mark.get(key)) is kind}
+        if "grade_id" in kept:
+            kept["grade_id"] = plain_text(kept["grade_id"])[:200]
+        cell.metadata.nbgrader = new_node(**kept)
+    if kind == "markdown" and (pictures := _attachments(found.get("attachments"))):
+        cell.attachments = pictures
+    return cell
+
+
+def _attachments(found: Any) -> NotebookNode:
+    """Pictures pasted into a Markdown cell."""
+    kept = new_node()
+    for name, bundle in (found if isinstance(found, dict) else {}).items():
+        for kind in PICTURES:
+            if isinstance(bundle, dict) and isinstance(bundle.get(kind), str):
+                kept[plain_text(name)[:200]] = new_node(**{kind: bundle[kind]})
+    return kept
