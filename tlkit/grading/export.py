@@ -10,8 +10,9 @@ from typing import Any
 from nbgrader.api import Assignment, Gradebook, MissingEntry, SubmittedAssignment
 from nbgrader.plugins import ExportPlugin
 
-from tlkit.build.notebooks import read_notebook
+from tlkit.build.notebooks import graded, read_notebook
 from tlkit.grading.restore import NotGradable, restore
+from tlkit.grading.submission import read_submission
 
 COLUMNS = [
     *("assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email"),
@@ -77,11 +78,11 @@ class StateExportPlugin(ExportPlugin):  # type: ignore[misc]
         self, assignment: Assignment, student: str, submission: SubmittedAssignment | None
     ) -> tuple[str, list[str]]:
         course = self.parent.coursedir
-        graded = Path(course.format_path(course.autograded_directory, student, assignment.name))
+        done = Path(course.format_path(course.autograded_directory, student, assignment.name))
         submitted = Path(course.format_path(course.submitted_directory, student, assignment.name))
         names = [f"{notebook.name}.ipynb" for notebook in assignment.notebooks]
-        if submission is not None and all((graded / name).is_file() for name in names):
-            about = [json.loads((graded / name).read_bytes())["metadata"].get("tlkit", {}) for name in names]
+        if submission is not None and all((done / name).is_file() for name in names):
+            about = [json.loads((done / name).read_bytes())["metadata"].get("tlkit", {}) for name in names]
             remarks = [remark for one in about for remark in one.get("remarks", [])]
             if any(one.get("partly") for one in about):
                 return "partly graded", remarks
@@ -95,17 +96,15 @@ class StateExportPlugin(ExportPlugin):  # type: ignore[misc]
 
     def _problems(self, submitted: Path, name: str, assignment: str) -> list[str]:
         """Why the file could not be graded, found by reading it again."""
-        if not (submitted / name).is_file():
-            there = sorted(path.name for path in submitted.iterdir()) or ["nothing"]
-            return [f"there is no {name}, only {', '.join(there[:5])}"]
         course = self.parent.coursedir
-        source = Path(course.format_path(course.source_directory, ".", assignment)) / name
+        source = read_notebook(Path(course.format_path(course.source_directory, ".", assignment)) / name)
+        found = read_submission(submitted, submitted.parent.name, name, graded(source, "solution"), [])
+        if found.notebook is None:
+            return [found.problem]
         try:
-            restore(read_notebook(submitted / name), read_notebook(source), {})
+            restore(found.notebook, source, {})
         except NotGradable as error:
-            return [f"{name}: {error}"]
-        except Exception as error:  # whatever a broken file raises
-            return [f"{name} cannot be read as a notebook ({type(error).__name__}): ask for the file again"]
+            return [str(error)]
         return []
 
     def _folders(self, assignment: str) -> list[str]:

@@ -56,7 +56,7 @@ def read_submission(
         files = _files(folder, found.remarks)
         wanted = files.get(name) or _renamed(files, set(answers), found.remarks)
         if wanted is None:
-            there = ", ".join(sorted(files)[:5]) or "nothing"
+            there = ", ".join(sorted(map(plain_text, _names(folder)))[:5]) or "nothing"
             raise NotGradable(f"there is no {name}, only {there}: ask for the notebook")
         data = _bytes(wanted)
         found.digest = hashlib.sha256(data).hexdigest()
@@ -68,7 +68,9 @@ def read_submission(
     known = {name, "timestamp.txt", *released}
     extra = sorted(file for file in _names(folder) if file not in known and not file.startswith((".", "__")))
     if extra and found.notebook is not None:
-        found.remarks.append(f"other files were handed in and ignored: {', '.join(extra[:5])}")
+        found.remarks.append(
+            f"other files were handed in and ignored: {', '.join(map(plain_text, extra[:5]))}"
+        )
     return found
 
 
