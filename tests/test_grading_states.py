@@ -199,12 +199,14 @@ def test_a_second_run_does_nothing_and_a_new_file_is_graded_alone(graded: Class)
 
 
 def test_manual_points_stay_when_a_submission_is_graded_again(graded: Class) -> None:
-    """Points and comments of a person survive --regrade, as they survive nbgrader's autograding."""
+    """Points of a person survive --regrade, as they survive nbgrader's autograding."""
     with sqlite3.connect(graded.root / "gradebook.db") as database:
         database.execute(
-            "update grade set manual_score = 1, needs_manual_grade = 0 where id = (select grade.id from grade "
-            "join submitted_notebook sn on sn.id = grade.notebook_id join submitted_assignment sa on "
-            "sa.id = sn.assignment_id join base_cell c on c.id = grade.cell_id "
+            "update grade set manual_score = 1, needs_manual_grade = 0 where id = ("
+            "select grade.id from grade "
+            "join submitted_notebook sn on sn.id = grade.notebook_id "
+            "join submitted_assignment sa on sa.id = sn.assignment_id "
+            "join base_cell c on c.id = grade.cell_id "
             f"where sa.student_id = 'written' and c.name = 'why_{NAME}')"
         )
     grade(graded.root, "--student", "written", "--regrade")

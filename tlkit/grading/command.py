@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from tlkit.build.course import BuildError, find_lessons, find_root
+from tlkit.grading.cluster import Cluster
 from tlkit.grading.crew import Crew
 from tlkit.grading.gradebook import Course
 from tlkit.grading.isolation.levels import MEANING, Level, best
@@ -80,12 +81,18 @@ def _run(args: argparse.Namespace) -> int:
     count = args.jobs or max(1, int(cpu_quota()))
     _measure_right(grading, count)
     started = time.monotonic()
-    hidden = grading.hidden_folders()
-    level = best(hidden)
-    grading.isolation = level.name
-    _announce(level, args.require_isolation)
-    with Crew(level, hidden, limits) as crew:
-        troubled = _with_progress(grading, todo, crew, count)
+    if args.scheduler:
+        with Cluster(args.scheduler, limits, args.require_isolation) as cluster:
+            grading.isolation = "cluster"
+            troubled = _with_progress(grading, todo, cluster, args.jobs or cluster.width)
+            print(f"Isolation on the cluster: {', '.join(sorted(cluster.levels)) or 'nothing was run'}.")
+    else:
+        hidden = grading.hidden_folders()
+        level = best(hidden)
+        grading.isolation = level.name
+        _announce(level, args.require_isolation)
+        with Crew(level, hidden, limits) as crew:
+            troubled = _with_progress(grading, todo, crew, count)
     seconds = time.monotonic() - started
     print(f"{len(todo)} graded in {seconds:.0f} s, {seconds / len(todo):.1f} s each.")
     return 1 if troubled else 0

@@ -17,6 +17,8 @@ ENDINGS = {
     "time": "the submission ran out of time and was stopped: cells after that were not run",
     "memory": "the submission used more memory than it may and was stopped: cells after that were not run",
     "died": "the student's code ended the Python process: cells after that were not run",
+    "killed": "the submission's process was killed from outside, twice: the rest was not run; "
+    "is there enough memory?",
     "broken": "the submission's process sent what cannot be read and was stopped: "
     "cells after that were not run",
 }

@@ -15,7 +15,7 @@ from tlkit.grading.isolation.limits import Limits
 from tlkit.grading.job import in_need
 from tlkit.grading.process.client import GraderError, Job, Transcript, Zygote
 
-ATTEMPTS = 2  # at a submission during which the zygote is killed
+ATTEMPTS = 2  # at a submission whose process is killed by something else than its own code
 
 
 class Crew:
@@ -49,9 +49,12 @@ class Crew:
         """Run one job. `hidden` stays in this process: it decides which exercises need a hint."""
         for _ in range(ATTEMPTS):
             zygote = self._living()
+            found = Transcript(ended="killed")
             try:
-                return zygote.run(job, lambda messages: in_need(job, messages, hidden))
+                found = zygote.run(job, lambda messages: in_need(job, messages, hidden))
             except GraderError:
                 if zygote.alive:
                     raise
-        return Transcript(ended="died", why="the process that runs submissions was killed while this one ran")
+            if found.ended != "killed":
+                break
+        return found

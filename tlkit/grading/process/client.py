@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,8 +37,9 @@ class GraderError(Exception):
 class Transcript:
     """All a worker sent, unchecked but for its size, and how it ended.
 
-    ended: "done" · "time" · "memory" · "output" · "died" (its code ended the process) · "broken" (what
-    it sent was no message) · "no room" (the sandbox could not be made). step: the last step that was begun.
+    ended: "done" · "time" · "memory" · "died" (its code ended the process) · "killed" (somebody else did) ·
+    "broken" (what it sent was no message) · "no room" (the sandbox could not be made).
+    step: the last one that was begun.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -166,6 +168,8 @@ class Zygote:
         found.peak_bytes = int(said.get("peak", 0))
         if said.get("ended") in ("memory", "no room"):
             found.ended, found.why = said["ended"], str(said.get("why", ""))
+        elif found.ended == "died" and said.get("code") == -signal.SIGKILL:
+            found.ended = "killed"
         elif not said and not self.alive:
             raise GraderError("The process that runs submissions was killed.")
 
