@@ -88,6 +88,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the cluster; what it still runs for this client is cancelled."""
         self._client.close()
 
     @property

@@ -25,19 +25,27 @@ class Crew:
         self._settings = (level, tuple(hidden), limits)
         self._lock = threading.Lock()
         self._zygote: Zygote | None = None
+        self._stopped = False
 
     def __enter__(self) -> Crew:
         self._living()
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all workers at once; whoever waits for one gets a GraderError."""
         with self._lock:
+            self._stopped = True
             if self._zygote is not None:
                 self._zygote.__exit__()
                 self._zygote = None
 
     def _living(self) -> Zygote:
         with self._lock:
+            if self._stopped:
+                raise GraderError("Grading was stopped.")
             if self._zygote is not None and not self._zygote.alive:
                 self._zygote.__exit__()
                 self._zygote = None

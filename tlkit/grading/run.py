@@ -39,6 +39,8 @@ class Runner(Protocol):
 
     def run(self, job: Job, hidden: Mapping[str, Mapping[str, Any]]) -> Transcript: ...
 
+    def stop(self) -> None: ...
+
 
 @dataclass
 class Work:
@@ -202,8 +204,7 @@ def grade_all(
                 for record in _finished(grading, running):
                     note(record)
         except BaseException:
-            for future in running:
-                future.cancel()
+            runner.stop()  # else this would wait for the workers
             raise
     return states
 

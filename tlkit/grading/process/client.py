@@ -183,13 +183,9 @@ def _position(value: Any, last: int, count: int) -> int:
 
 def _environment(home: str) -> dict[str, str]:
     """Nothing of the instructor's: no names, tokens, addresses, nor where the gradebook is."""
-    known = {
-        name: os.environ[name]
-        for name in ("LD_LIBRARY_PATH", "TORCH_HOME", "TLKIT_DATA")
-        if name in os.environ
-    }
+    libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
     return {
-        **known,
+        **libraries,
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": home,
         "IPYTHONDIR": f"{home}/ipython",

@@ -1,0 +1,208 @@
+"""`nbgrader autograde` and `tlkit grade` on the same submissions: ``python benchmarks/grading.py``.
+
+Builds lesson 01 in a temporary course and hands it in forty times: its right answers, alternatives and known
+misconceptions, one wrong answer a submission. Grades them with plain nbgrader, then with one and with two workers,
+and compares every student's points. Then a thousand submissions of a small lesson in one run, for the memory.
+Writes ``benchmarks/results/grading.md``. With ``--only NAME`` one part: nbgrader, tlkit or thousand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from course_for_tests import copied_course, empty_course, environment, nbgrader
+from submissions import Kit, hand_in
+
+from tlkit.build.command import build
+from tlkit.build.new_lesson import new_lesson
+from tlkit.grading.records import FOLDER
+from tlkit.system import cpu_quota
+
+RESULTS = Path(__file__).parent / "results" / "grading.md"
+COUNT = 40
+
+
+class Run(NamedTuple):
+    """One grading of the class: seconds in all, seconds before the first submission, peak memory."""
+
+    seconds: float
+    start: float
+    gigabytes: float
+    points: dict[str, str]
+    curve: list[float]  # gigabytes of the whole family, every second
+
+    def each(self, count: int) -> float:
+        return (self.seconds - self.start) / count
+
+
+def hand_in_class(root: Path, kit: Kit, count: int) -> None:
+    """The right answers, the stub, and then one alternative or misconception each."""
+    name = kit.lesson.name
+    others = kit.others("misconception") + kit.others("alternative")
+    texts = [kit.right, {}] + [{**kit.right, one.exercise: one.source} for one in others]
+    for number in range(count):
+        hand_in(root, f"s{number:04}", name, kit.notebook(texts[number % len(texts)]))
+
+
+def memory(process: int) -> float:
+    """Proportional memory (PSS) of a process and all its descendants, in GB; shared pages count once."""
+    total = 0
+    for one in family(process):
+        try:
+            text = Path(f"/proc/{one}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return total * 1024 / 1e9
+
+
+def family(process: int) -> list[int]:
+    found = [process]
+    try:
+        for children in Path(f"/proc/{process}/task").glob("*/children"):
+            for child in children.read_text().split():
+                found += family(int(child))
+    except OSError:
+        pass
+    return found
+
+
+def timed(root: Path, command: list[str], first: Path) -> Run:
+    """Run a command; `first` appears when its first submission is done."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, cwd=root, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    curve: list[float] = []
+    seen = []
+
+    def watch() -> None:
+        while process.poll() is None:
+            curve.append(memory(process.pid))
+            if not seen and first.parent.is_dir() and any(first.parent.glob(first.name)):
+                seen.append(time.monotonic() - began)
+            time.sleep(1.0)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    process.wait()
+    thread.join()
+    seconds = time.monotonic() - began
+    nbgrader(root, "export", "--to", "grades.csv")
+    with (root / "grades.csv").open(newline="") as file:
+        points = {row["student_id"]: row["score"] for row in csv.DictReader(file)}
+    return Run(seconds, seen[0] if seen else 0.0, max(curve), points, curve)
+
+
+def cleared(root: Path, lesson: str) -> None:
+    """Forget all grades, but not what right answers measure."""
+    shutil.rmtree(root / "autograded", ignore_errors=True)
+    shutil.rmtree(root / FOLDER / lesson / "records", ignore_errors=True)
+    (root / "gradebook.db").unlink(missing_ok=True)
+    nbgrader(root, "generate_assignment", lesson, "--force")
+
+
+def tlkit_run(root: Path, lesson: str, jobs: int) -> Run:
+    command = [sys.executable, "-m", "tlkit", "grade", lesson, "--jobs", str(jobs)]
+    return timed(root, command, root / FOLDER / lesson / "records" / "s*.json")
+
+
+def side_by_side(folder: Path, only: str) -> list[str]:
+    """The table for forty submissions of lesson 01."""
+    root = folder / "course"
+    lesson = copied_course(root, "01")
+    hand_in_class(root, Kit(lesson), COUNT)
+    runs: dict[str, Run] = {}
+    cleared(root, lesson.name)
+    subprocess.run(  # measures the right answers
+        [sys.executable, "-m", "tlkit", "grade", lesson.name, "--student", "s0000"],
+        cwd=root,
+        env=environment(),
+        check=True,
+    )
+    for jobs in (1, 2):
+        cleared(root, lesson.name)
+        runs[f"`tlkit grade --jobs {jobs}`"] = tlkit_run(root, lesson.name, jobs)
+    if only != "tlkit":
+        cleared(root, lesson.name)
+        command = [sys.executable, "-m", "nbgrader", "autograde", lesson.name]
+        name = f"s*/{lesson.name}/{lesson.name}.ipynb"
+        runs = {"`nbgrader autograde`": timed(root, command, root / "autograded" / name)} | runs
+    lines = [
+        "| command | all, s | before the first, s | each, s | peak memory, GB |",
+        "|---|---|---|---|---|",
+    ]
+    for name, run in runs.items():
+        lines.append(
+            f"| {name} | {run.seconds:.0f} | {run.start:.0f} | {run.seconds / COUNT:.2f} | {run.gigabytes:.2f} |"
+        )
+    reference = next(iter(runs.values()))
+    differ = [
+        student
+        for student, score in reference.points.items()
+        if any(float(run.points[student]) != float(score) for run in runs.values())
+    ]
+    lines += [
+        "",
+        f"Students whose points differ between the commands: {', '.join(differ) or 'none'} of {COUNT}.",
+    ]
+    if only != "tlkit":
+        plain, two = reference, runs["`tlkit grade --jobs 2`"]
+        lines.append(
+            f"`nbgrader autograde` takes {plain.seconds / two.seconds:.0f} times as long as two workers."
+        )
+    return lines
+
+
+def thousand(folder: Path) -> list[str]:
+    """A thousand submissions of the sample lesson in one run."""
+    root = empty_course(folder / "thousand")
+    lesson = new_lesson(root, "sample")
+    assert build(root, [], check=False) == []
+    kit = Kit(lesson)
+    hand_in_class(root, kit, 1000)
+    cleared(root, lesson.name)
+    run = tlkit_run(root, lesson.name, 2)
+    fifth = max(1, len(run.curve) // 5)
+    second, last = (sum(part) / len(part) for part in (run.curve[fifth : 2 * fifth], run.curve[-fifth:]))
+    return [
+        f"A thousand submissions of the small sample lesson in one run, two workers: {run.seconds:.0f} s, "
+        f"{run.seconds / 1000:.2f} s each; memory of all processes together {second:.2f} GB in the second fifth of "
+        f"the run, {last:.2f} GB in the last, {run.gigabytes:.2f} GB at most."
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["tlkit", "thousand", "both"], default="both")
+    only = parser.parse_args().only
+    load = os.getloadavg()[0]
+    lines = [
+        f"{cpu_quota():g} CPUs granted, load {load:.1f} at the start, Python {platform.python_version()}, "
+        f"{platform.machine()}. Printed by `python benchmarks/grading.py`.",
+        "",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        if only != "thousand":
+            lines += [f"Lesson 01, the same {COUNT} submissions:", "", *side_by_side(Path(folder), only), ""]
+        if only != "tlkit":
+            lines += thousand(Path(folder))
+    print("\n".join(lines))
+    if only == "both":
+        RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
