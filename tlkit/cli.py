@@ -12,6 +12,7 @@ COMMANDS = {
     "lab": ("tlkit.lab", "open the course in JupyterLab"),
     "doctor": ("tlkit.doctor", "check this machine and say how to fix what is wrong"),
     "build": ("tlkit.build.command", "build course/ from solutions/ (instructors)"),
+    "collect": ("tlkit.collecting.command", "fill submitted/ from a learning platform's zip (instructors)"),
     "new-lesson": ("tlkit.build.new_lesson", "start a new lesson in solutions/ (instructors)"),
 }
 
