@@ -114,13 +114,10 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> by
         raise Refused("packed in a way that no platform uses")
     try:
         with archive.open(info) as file:
-            data = file.read(limits.size + 1)
-            more = file.read(1)
+            data = file.read(info.file_size + 1)  # which is all that is unpacked of a member that holds more
     except BROKEN as error:
         raise Refused(f"damaged, or not what the zip says it is ({error})") from error
     budget.spend(len(data))
-    if more or len(data) > limits.size:
-        raise too_large(0, limits)
     if len(data) != info.file_size:
         raise Refused("damaged, or not what the zip says it is (its size is another one)")
     return data

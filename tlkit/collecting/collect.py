@@ -14,7 +14,7 @@ from tlkit.collecting.archive import open_archive
 from tlkit.collecting.choose import Choice, File, choose
 from tlkit.collecting.entries import Limits, Listing, Problem, SourceError
 from tlkit.collecting.folder import ignored, list_folder
-from tlkit.collecting.names import key, shown, student_from, student_problem
+from tlkit.collecting.names import key, name_problem, shown, student_from, student_problem
 from tlkit.collecting.notebook import lesson_marks
 from tlkit.collecting.place import SUBMITTED, compare, contents, place, replace, sweep
 from tlkit.collecting.platforms import (
@@ -73,7 +73,7 @@ class _Run:
         self.submitted = lesson.root / SUBMITTED
         self.known = lesson_marks(find_lessons(lesson.root))
         self.entries = [entry for entry in listing.entries if not ignored(entry.path)]
-        self.refused = [problem for problem in listing.refused if not ignored(problem.path.rstrip("/"))]
+        self.refused = [one for one in listing.refused if name_problem(one.path) or not ignored(one.path)]
         if not self.entries and not self.refused:
             raise SourceError("There is no file in it.")
         paths = [entry.path for entry in self.entries]
@@ -189,6 +189,8 @@ class _Run:
         target = self.submitted / student / self.lesson.name
         found = compare(target, files)
         remarks = choice.remarks
+        if self.roster and not self.roster.knows_name(uploader):
+            remarks.append(f"found by its number: {uploader.name or 'no name'} is not in the roster")
         if upload.late:
             remarks.append("late, says the platform; its zip does not say when")
         self.tried.add(student)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from dateutil.tz import gettz
 
 from tlkit.collecting.names import key
 
@@ -94,10 +96,9 @@ def from_exchange(path: str) -> Upload | None:
 
 def utc(text: str) -> datetime:
     """A time as nbgrader writes and reads it ("2026-11-21 18:00:00 UTC"), in UTC without a zone."""
-    from nbgrader.utils import parse_utc
-
-    time: datetime = parse_utc(text.strip())
-    return time
+    day, clock, *zone = text.split()
+    time = datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=gettz(zone[0]) if zone else UTC)
+    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None)
 
 
 def folder_reader(lesson: str) -> Reader:

@@ -110,6 +110,11 @@ class Roster:
             )
         return named[0]
 
+    def knows_name(self, uploader: Uploader) -> bool:
+        """Does somebody have this name, or need none: the platform gave the id?"""
+        name = letters(uploader.name) if self.platform == "canvas" else key(uploader.name)
+        return bool(uploader.student) or name in self._names
+
     def _into(self) -> str:
         column = {"moodle": "moodle_id", "canvas": "lms_user_id"}.get(self.platform)
         return f"into the roster's column {column}" if column else "or the id into the file's name"
