@@ -192,6 +192,7 @@ def test_two_students_of_one_name_are_told_apart_by_number_or_not_at_all(desk: D
     report = desk.collect(source, students=twins)
     assert desk.collected() == {}
     assert {row.reason for row in report.of(NOT_PLACED)} == {"t1 and t2 have this name"}
+    assert report.of(MISSING) == []
     assert "moodle_id" in report.of(NOT_PLACED)[0].ask
     numbered = [
         Student(one.id, "Jane", "Doe", numbers={"moodle": n}) for one, n in zip(twins, "12", strict=True)
@@ -533,6 +534,9 @@ def test_exit_codes(desk: Desk, roster: Path, capsys: pytest.CaptureFixture[str]
     good = desk.zip([(moodle("Jane Doe", 1), notebook())], "good.zip")
     assert cli(desk, "01", good, "--roster", roster) == 0
     assert cli(desk, "01", desk.zip([(moodle("X", 1), notebook())]), "--roster", roster) == 1
+    zips = desk.folder / "archive"
+    zips.mkdir()
+    (zips / "good.zip").write_bytes(good.read_bytes())
     torn = desk.folder / "torn.zip"
     torn.write_bytes(good.read_bytes()[:-40])
     capsys.readouterr()
@@ -542,6 +546,7 @@ def test_exit_codes(desk: Desk, roster: Path, capsys: pytest.CaptureFixture[str]
         ["01", torn],
         ["01", roster],
         ["01", good, "--roster", good],
+        ["01", zips],
     ):
         assert cli(desk, *arguments) == 2
         out, err = capsys.readouterr()

@@ -25,7 +25,7 @@ from downloads import (
 
 from tlkit.collecting.entries import Limits, SourceError
 from tlkit.collecting.names import name_problem, shown, student_problem
-from tlkit.collecting.report import NOT_PLACED, PLACED
+from tlkit.collecting.report import MISSING, NOT_PLACED, PLACED
 from tlkit.collecting.roster import Student
 
 JANE, BOB = Student("s001", "Jane", "Doe"), Student("s002", "Bob", "Roe")
@@ -48,6 +48,7 @@ def only_bob(desk: Desk, source: Path, limits: Limits | None = None) -> str:
     assert the_row(report, PLACED).student == "s002"
     row = the_row(report, NOT_PLACED)
     assert row.ask
+    assert len(report.of(MISSING)) == (row.student != "s001")
     return row.reason
 
 

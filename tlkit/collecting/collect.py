@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -77,6 +77,8 @@ class _Run:
         if not self.entries and not self.refused:
             raise SourceError("There is no file in it.")
         paths = [entry.path for entry in self.entries]
+        if paths and all("/" not in path and path.lower().endswith(".zip") for path in paths):
+            raise SourceError(f"There are only zips in it: give one of them, like {shown(paths[0])}.")
         self.platform = platform or recognise(paths)
         reader = READERS.get(self.platform) or folder_reader(lesson.name)
         self.prefix = "" if self.platform == "folder" else without_wrapper(paths, reader)
@@ -139,6 +141,7 @@ class _Run:
             try:
                 self.matched[uploader] = self._student(uploader)
             except Unknown as unknown:
+                self.tried |= unknown.perhaps
                 problem = Problem(_paths(files[uploader]), str(unknown), unknown.ask)
                 self._not_placed(problem, who=uploader.label)
         found: dict[str, list[Uploader]] = defaultdict(list)
@@ -228,8 +231,11 @@ class _Run:
         """Files refused by their name or kind, with whoever they seem to be of."""
         for problem in self.refused:
             upload = self.reader(problem.path.removeprefix(self.prefix))
-            who = upload.uploader.label if upload and ".." not in problem.path else ""
-            self._not_placed(problem, who=who)
+            student = ""
+            if upload and self.roster:
+                with suppress(Unknown):
+                    student = self.roster.find(upload.uploader).id
+            self._not_placed(problem, student, upload.uploader.label if upload else "")
 
     def _not_placed(self, problem: Problem, student: str = "", who: str = "") -> None:
         if student:

@@ -53,10 +53,10 @@ class Report:
         lines = [*self.notes, ""] if self.notes else []
         would = "would be " if self.dry_run else ""
         for state in STATES:
-            if state in (PLACED, REPLACED, NOT_PLACED):
+            if state in (PLACED, NOT_PLACED):
                 lines.append(f"{would + state:>20} {len(self.of(state)):5}")
             elif self.of(state):
-                lines.append(f"{state:>20} {len(self.of(state)):5}")
+                lines.append(f"{(would if state == REPLACED else '') + state:>20} {len(self.of(state)):5}")
         remarked = [row for row in self.rows if row.reason and row.state not in (NOT_PLACED, MISSING)]
         if remarked:
             lines += ["", "Remarks:"]
@@ -70,7 +70,7 @@ class Report:
                 lines += _wrapped(head, [shown(row.reason), *file, shown(row.ask)], width)
         if self.of(MISSING):
             names = [f"{row.student} ({row.who})" if row.who else row.student for row in self.of(MISSING)]
-            lines += ["", "In the roster, nothing handed in:"]
+            lines += ["", "In the roster, nothing from them:"]
             lines += textwrap.wrap(
                 shown(", ".join(names)), width, initial_indent="  ", subsequent_indent="  "
             )

@@ -54,11 +54,12 @@ class Student:
 
 
 class Unknown(Exception):
-    """No single student is meant; the message says why, `ask` what to do."""
+    """No single student is meant; the message says why, `ask` what to do, `perhaps` who may be."""
 
-    def __init__(self, reason: str, ask: str) -> None:
+    def __init__(self, reason: str, ask: str, perhaps: Iterable[Student] = ()) -> None:
         super().__init__(reason)
         self.ask = ask
+        self.perhaps = {student.id for student in perhaps}
 
 
 class Roster:
@@ -89,13 +90,16 @@ class Roster:
                 raise Unknown(
                     f"its number is {numbered[0].id}'s, its name that of {_listed(named)}",
                     "Look at who handed it in on the platform; put the roster's number right.",
+                    [*named, *numbered],
                 )
             return numbered[0]
         if len(numbered) > 1:
             raise Unknown(f"{_listed(numbered)} have its number", "Put the roster's numbers right.")
         if len(named) > 1:
             raise Unknown(
-                f"{_listed(named)} have this name", f"Write the number in the file's name {self._into()}."
+                f"{_listed(named)} have this name",
+                f"Write the number in the file's name {self._into()}.",
+                named,
             )
         if not named:
             raise Unknown(
@@ -107,6 +111,7 @@ class Roster:
             raise Unknown(
                 f"{named[0].id} has this name, but the number {number}",
                 "Look at who handed it in on the platform; put the roster's number right.",
+                named,
             )
         return named[0]
 
