@@ -385,7 +385,10 @@ def test_another_submission_stays_unless_replacing_is_asked_for(desk: Desk) -> N
     report = desk.collect(newer, replacing=True)
     assert desk.collected() == {"s001": notebook("new")}
     assert [path.name for path in folder.iterdir()] == [f"{LESSON}.ipynb"]
-    kept = desk.lesson.root / the_row(report, REPLACED).reason.split(" is in ")[1]
+    assert the_row(report, REPLACED).student == "s001"
+    (run,) = (desk.submitted / ".replaced").iterdir()
+    assert report.notes[-1] == f"What was replaced is kept in submitted/.replaced/{run.name}."
+    kept = run / "s001" / LESSON
     assert (kept / f"{LESSON}.ipynb").read_bytes() == notebook("old")
     assert (kept / "timestamp.txt").read_text() == "2026-01-01 00:00:00 UTC"
     assert (kept / "data" / "own.csv").read_text() == "1"

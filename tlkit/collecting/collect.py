@@ -16,7 +16,7 @@ from tlkit.collecting.entries import Limits, Listing, Problem, SourceError
 from tlkit.collecting.folder import ignored, list_folder
 from tlkit.collecting.names import key, name_problem, shown, student_from, student_problem
 from tlkit.collecting.notebook import lesson_marks
-from tlkit.collecting.place import SUBMITTED, compare, contents, place, replace, sweep
+from tlkit.collecting.place import SUBMITTED, aside, compare, contents, place, replace, sweep
 from tlkit.collecting.platforms import (
     NAMES,
     READERS,
@@ -85,6 +85,7 @@ class _Run:
         self.reader: Reader = reader
         self.roster = Roster(students, self.platform) if students is not None else None
         self.report = Report(lesson.name, self.platform, dry_run=dry_run)
+        self.aside = aside(self.submitted)
         self.tried: set[str] = set()
         self.owners: dict[Uploader, set[str]] = defaultdict(set)
         self.matched: dict[Uploader, str] = {}
@@ -111,6 +112,9 @@ class _Run:
             self._settle(
                 student, uploader, choose(files[uploader], self.lesson.name, self.known, self.limits)
             )
+        if self.report.of(REPLACED) and not self.dry_run:
+            where = self.aside.relative_to(self.lesson.root).as_posix()
+            self.report.notes.append(f"What was replaced is kept in {where}.")
         self._missing()
         return self.report
 
@@ -212,20 +216,19 @@ class _Run:
         state = {"nothing": PLACED, "same": UNCHANGED, "different": REPLACED}[found]
         try:
             if found != "same" and not self.dry_run:
-                remarks += self._put(student, files, found)
+                self._put(student, files, found)
         except OSError as error:
             reason = f"it could not be written ({error.strerror or error})"
             self._not_placed(Problem(path, reason, "Look at the disk, then run this again."), student)
             return
         self.report.rows.append(Row(state, student, uploader.label, path, "; ".join(remarks)))
 
-    def _put(self, student: str, files: dict[str, bytes], found: str) -> list[str]:
+    def _put(self, student: str, files: dict[str, bytes], found: str) -> None:
         if found == "nothing":
             self.submitted.mkdir(exist_ok=True)
             place(self.submitted, student, self.lesson.name, files)
-            return []
-        kept = replace(self.submitted, student, self.lesson.name, files)
-        return [f"the one before is in {kept.relative_to(self.lesson.root).as_posix()}"]
+        else:
+            replace(self.submitted, student, self.lesson.name, files, self.aside)
 
     def _refused_files(self) -> None:
         """Files refused by their name or kind, with whoever they seem to be of."""

@@ -47,14 +47,19 @@ def place(submitted: Path, student: str, lesson: str, files: dict[str, bytes]) -
         folder.rename(target)
 
 
-def replace(submitted: Path, student: str, lesson: str, files: dict[str, bytes]) -> Path:
-    """Another submission than was there; the old one is kept as a copy, whose folder is returned.
+def aside(submitted: Path) -> Path:
+    """Where a run that begins now keeps what it replaces."""
+    return submitted / REPLACED / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def replace(submitted: Path, student: str, lesson: str, files: dict[str, bytes], kept_in: Path) -> None:
+    """Another submission than was there; the old one is first copied into the folder `kept_in`.
 
     The notebook is the old or the new one at every moment. The old time of handing in goes before, the new
     one comes after: never is a time beside a notebook that it does not belong to.
     """
     target = submitted / student / lesson
-    kept = submitted / REPLACED / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}" / student / lesson
+    kept = kept_in / student / lesson
     while kept.exists():
         kept = kept.with_name(f"{lesson}-{uuid.uuid4().hex[:6]}")
     with _beside(submitted) as folder:
@@ -68,7 +73,6 @@ def replace(submitted: Path, student: str, lesson: str, files: dict[str, bytes])
     for path in target.iterdir():
         if path.name not in files:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return kept
 
 
 def sweep(submitted: Path, older_than: float = 3600) -> None:
