@@ -102,6 +102,24 @@ def test_a_folder_of_notebooks_or_of_students_folders(desk: Desk) -> None:
     assert "does not say whose" in the_row(report, NOT_PLACED).reason
 
 
+def test_a_packed_folder_of_students(desk: Desk) -> None:
+    """Of a folder around all students' folders nothing is read; a single student's folder is theirs."""
+    desk.collect(
+        desk.zip([("class/s001/x.ipynb", notebook("jane")), ("class/Bob Roe.ipynb", notebook("bob"))])
+    )
+    assert desk.collected() == {"s001": notebook("jane"), "s002": notebook("bob")}
+    desk.collect(desk.zip([("Jürgen O'Brien Smith/s001/x.ipynb", notebook("j"))]))
+    assert desk.collected()["s003"] == notebook("j")
+
+
+def test_a_lesson_that_is_not_built(desk: Desk) -> None:
+    """Collecting works all the same, and says what it cannot check."""
+    (desk.lesson.released / desk.lesson.notebook.name).unlink()
+    report = desk.collect(desk.zip([(moodle("Jane Doe", 12345), notebook())]))
+    assert any("not built" in note for note in report.notes)
+    assert list(desk.collected()) == ["s001"]
+
+
 def test_the_exchange(desk: Desk) -> None:
     """The newest attempt of this lesson, with its time as nbgrader writes it; others are left alone."""
     for name, text in {
@@ -555,6 +573,10 @@ def test_exit_codes(desk: Desk, roster: Path, capsys: pytest.CaptureFixture[str]
         out, err = capsys.readouterr()
         assert out == ""
         assert err.count("\n") == 1
+    assert cli(desk, "01", good, "--roster", roster, "--report", desk.folder / "no" / "where.csv") == 2
+    out, err = capsys.readouterr()
+    assert "unchanged" in out
+    assert "could not be written" in err
 
 
 def test_collecting_imports_neither_pytorch_nor_a_notebook_reader() -> None:

@@ -141,6 +141,28 @@ def test_a_folder_exchanged_for_a_link_while_collecting(desk: Desk, monkeypatch:
     assert "cannot be opened" in the_row(report, NOT_PLACED).reason
 
 
+def test_a_file_changed_after_it_was_looked_at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was judged is what is placed, or nothing is."""
+    from tlkit.collecting import choose as choosing
+
+    folder = desk.folder / "class"
+    for student in ("s001", "s002"):
+        (folder / student).mkdir(parents=True)
+        (folder / student / "x.ipynb").write_bytes(notebook("bob"))
+    parse, calls = choosing.parse, iter(range(9))
+
+    def parsed_then_changed(*args: object) -> object:
+        found = parse(*args)
+        if next(calls) == 0:
+            (folder / "s001" / "x.ipynb").write_bytes(b"x" * len(notebook("bob")))
+        return found
+
+    monkeypatch.setattr(choosing, "parse", parsed_then_changed)
+    report = desk.collect(folder)
+    assert desk.collected() == {"s002": notebook("bob")}
+    assert "changed" in the_row(report, NOT_PLACED).reason
+
+
 def test_a_bomb_by_ratio(desk: Desk) -> None:
     """19 MB of zeros in 19 kB."""
     assert "bomb" in only_bob(desk, desk.zip([GOOD, (moodle("Jane Doe", 1), b"0" * 19_000_000)]))
@@ -185,14 +207,16 @@ def test_a_packing_that_cannot_be_limited(desk: Desk) -> None:
 
 
 def test_too_many_members_and_too_much_in_all(desk: Desk) -> None:
-    """More files, or more bytes really read, than any class: the run ends before it harms."""
+    """More files than any class are not looked at; after too many bytes no more are read."""
     source = desk.zip([(f"{number}.ipynb", b"") for number in range(51)])
     with pytest.raises(SourceError, match="51 files"):
         desk.collect(source, Limits(members=50))
     students = [Student(f"s{number}") for number in range(9)]
     source = desk.zip([(f"s{number}.ipynb", notebook("x" * 10_000)) for number in range(9)])
-    with pytest.raises(SourceError, match="more is read"):
-        desk.collect(source, Limits(total=50_000), students=students)
+    report = desk.collect(source, Limits(total=50_000), students=students)
+    assert len(desk.collected()) == len(report.of(PLACED)) == 2  # each is read twice
+    assert len(report.of(NOT_PLACED)) == 7
+    assert all("no more is read" in row.reason for row in report.of(NOT_PLACED))
 
 
 def test_members_that_are_locked_damaged_or_torn(desk: Desk) -> None:

@@ -112,12 +112,12 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> by
         raise Refused("a zip bomb: it unpacks to hundreds of times its size")
     if info.compress_type not in PACKED:
         raise Refused("packed in a way that no platform uses")
+    budget.spend(info.file_size)
     try:
         with archive.open(info) as file:
             data = file.read(info.file_size + 1)  # which is all that is unpacked of a member that holds more
     except BROKEN as error:
         raise Refused(f"damaged, or not what the zip says it is ({error})") from error
-    budget.spend(len(data))
     if len(data) != info.file_size:
         raise Refused("damaged, or not what the zip says it is (its size is another one)")
     return data

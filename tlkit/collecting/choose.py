@@ -65,7 +65,17 @@ def choose(files: list[File], lesson: str, known: Mapping[str, set[str]], limits
         choice.problems += others
         choice.problems += [_undecided(fits)] if fits else [] if notebooks else [_no_notebook(files)]
         return choice
-    choice.file, choice.data = best.file, best.file.entry.read()
+    try:
+        choice.data = best.file.entry.read()
+    except Refused as refused:
+        choice.problems.append(Problem(best.file.entry.path, refused.reason, refused.ask))
+        return choice
+    if hashlib.sha256(choice.data).digest() != best.digest:
+        choice.problems.append(
+            Problem(best.file.entry.path, "it was changed while it was read", "Collect again.")
+        )
+        return choice
+    choice.file = best.file
     if not best.certain:
         choice.remarks.append("nothing in it says which lesson it is of")
     if older := [shown(one.file.upload.file) for one in fits if one.digest != best.digest]:

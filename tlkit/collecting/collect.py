@@ -81,9 +81,9 @@ class _Run:
             raise SourceError(f"There are only zips in it: give one of them, like {shown(paths[0])}.")
         self.platform = platform or recognise(paths)
         reader = READERS.get(self.platform) or folder_reader(lesson.name)
-        self.prefix = "" if self.platform == "folder" else without_wrapper(paths, reader)
         self.reader: Reader = reader
         self.roster = Roster(students, self.platform) if students is not None else None
+        self.prefix = self._wrapper(paths)
         self.report = Report(lesson.name, self.platform, dry_run=dry_run)
         self.aside = aside(self.submitted)
         self.tried: set[str] = set()
@@ -93,12 +93,23 @@ class _Run:
         if self.submitted.is_dir():
             self.seen = {key(path.name): path.name for path in self.submitted.iterdir() if path.is_dir()}
 
+    def _wrapper(self, paths: list[str]) -> str:
+        """The folder around everything, if it is nobody's: as from packing a folder of students' folders."""
+        if self.platform != "folder":
+            return without_wrapper(paths, self.reader)
+        firsts = {path.partition("/")[0] for path in paths}
+        first = firsts.pop() if len(firsts) == 1 and all("/" in path for path in paths) else ""
+        nobody = first and self.roster and not self.roster.knows_name(Uploader(first, first))
+        return f"{first}/" if nobody else ""
+
     def go(self) -> Report:
         self.report.notes.append(f"Recognised: {NAMES[self.platform]}.")
         if self.roster is None:
             self.report.notes.append(
                 "No roster: students are called as in the files, and nobody can be missed. Better: --roster"
             )
+        if self.lesson.name not in self.known:
+            self.report.notes.append("The lesson is not built: its notebooks are known by their names only.")
         if not self.dry_run:
             sweep(self.submitted)
         files = self._by_uploader()

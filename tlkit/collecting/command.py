@@ -45,10 +45,14 @@ def run(args: argparse.Namespace) -> int:
             dry_run=args.dry_run,
             replacing=args.replace,
         )
-        if args.report:
-            report.write(args.report)
     except (BuildError, SourceError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(report.text(max(60, min(shutil.get_terminal_size().columns, 110))))
+    if args.report:
+        try:
+            report.write(args.report)
+        except OSError as error:
+            print(f"The report could not be written: {error}", file=sys.stderr)
+            return 2
     return 0 if report.complete else 1

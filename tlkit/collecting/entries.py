@@ -40,17 +40,19 @@ class Limits:
 
 @dataclass
 class Budget:
-    """Counts the bytes really read, whatever a header declared."""
+    """Counts the bytes of all files that are read."""
 
     limits: Limits
     read: int = 0
 
     def spend(self, size: int) -> None:
-        self.read += size
-        if self.read > self.limits.total:
-            raise SourceError(
-                f"More than {megabytes(self.limits.total)} to unpack: this is no class. Nothing more is read."
+        """Before reading a file of this size, which is then the most that is read of it."""
+        if self.read + size > self.limits.total:
+            raise Refused(
+                f"{megabytes(self.read)} have been read already: no more is read in one run",
+                "Collect the rest from a folder of its own.",
             )
+        self.read += size
 
 
 @dataclass(frozen=True)

@@ -90,10 +90,10 @@ def _read(root: Path, path: str, budget: Budget) -> bytes:
             raise Refused("not an ordinary file")
         if about.st_size > limits.size:
             raise too_large(about.st_size, limits)
-        data = file.read(limits.size + 1)
-    budget.spend(len(data))
-    if len(data) > limits.size:
-        raise too_large(0, limits)
+        budget.spend(about.st_size)
+        data = file.read(about.st_size + 1)
+    if len(data) != about.st_size:
+        raise Refused("it was changed while it was read", "Collect again.")
     return data
 
 

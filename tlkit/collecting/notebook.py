@@ -63,9 +63,9 @@ def lesson_marks(lessons: list[Lesson]) -> dict[str, set[str]]:
 def check_lesson(notebook: Mapping[str, Any], name: str, wanted: str, known: Mapping[str, set[str]]) -> bool:
     """Is it certain that the notebook is of this lesson? OtherLesson where it is another one's.
 
-    Its cells decide; where they say nothing, its name.
+    Its cells decide; where they say nothing, or the lesson's own are not known, its name.
     """
-    own = marks(notebook)
+    own = marks(notebook) if wanted in known else set()
     votes = {lesson: len(own & its) for lesson, its in known.items()}
     most = max(votes, key=lambda lesson: (votes[lesson], lesson == wanted), default=wanted)
     if votes.get(most):
