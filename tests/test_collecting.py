@@ -153,15 +153,20 @@ def test_times_mean_what_they_mean_to_nbgrader(zone: str) -> None:
         assert utc(text + zone) == parse_utc(text + zone)
 
 
-def test_nbgrader_reads_the_time(desk: Desk) -> None:
-    """nbgrader's own reader gets the moment that the exchange's folder is named after."""
+def test_nbgrader_reads_what_was_collected(desk: Desk) -> None:
+    """nbgrader itself finds the student and the moment that the exchange's folder is named after, no more."""
+    from nbgrader.apps import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
 
     folder = desk.folder / "inbound" / f"s001+{LESSON}+2026-11-20 10:00:00.500000 UTC+zz"
     folder.mkdir(parents=True)
     (folder / "x.ipynb").write_bytes(notebook())
-    desk.collect(desk.folder / "inbound")
-    read = CourseDirectory().get_existing_timestamp(str(desk.submitted / "s001" / LESSON))
+    (desk.submitted / "s001" / LESSON).mkdir(parents=True)
+    (desk.submitted / "s001" / LESSON / "x.ipynb").write_bytes(b"replaced")
+    desk.collect(desk.folder / "inbound", replacing=True)
+    course = CourseDirectory(root=str(desk.lesson.root))
+    assert NbGraderAPI(course).get_submitted_students(LESSON) == {"s001"}
+    read = course.get_existing_timestamp(str(desk.submitted / "s001" / LESSON))
     assert str(read) == "2026-11-20 10:00:00.500000"
 
 

@@ -14,7 +14,8 @@ from tlkit.collecting.archive import open_archive
 from tlkit.collecting.choose import Choice, File, choose
 from tlkit.collecting.entries import Limits, Listing, Problem, SourceError
 from tlkit.collecting.folder import ignored, list_folder
-from tlkit.collecting.names import key, name_problem, shown, student_from, student_problem
+from tlkit.collecting.match import match
+from tlkit.collecting.names import name_problem, shown
 from tlkit.collecting.notebook import lesson_marks
 from tlkit.collecting.place import SUBMITTED, aside, compare, contents, place, replace, sweep
 from tlkit.collecting.platforms import (
@@ -87,11 +88,6 @@ class _Run:
         self.report = Report(lesson.name, self.platform, dry_run=dry_run)
         self.aside = aside(self.submitted)
         self.tried: set[str] = set()
-        self.owners: dict[Uploader, set[str]] = defaultdict(set)
-        self.matched: dict[Uploader, str] = {}
-        self.seen: dict[str, str] = {}  # students' folders that are there already: as compared -> as written
-        if self.submitted.is_dir():
-            self.seen = {key(path.name): path.name for path in self.submitted.iterdir() if path.is_dir()}
 
     def _wrapper(self, paths: list[str]) -> str:
         """The folder around everything, if it is nobody's: as from packing a folder of students' folders."""
@@ -116,10 +112,12 @@ class _Run:
         self._refused_files()
         if not self.report.rows and not files:
             self.report.notes.append(f"Nothing in it is for {self.lesson.name}.")
-        for uploaders in self._by_student(files).values():
-            if len(uploaders) > 1:
-                self._impostors(uploaders)
-        for uploader, student in tqdm(self.matched.items(), unit="student", disable=None, leave=False):
+        owners = {uploader: self._owners(own) for uploader, own in files.items()}
+        there = [path.name for path in self.submitted.glob("*") if path.is_dir()]
+        matched, unknown = match(owners, self.roster, there)
+        for uploader, why in unknown.items():
+            self._unmatched(uploader, files[uploader], why)
+        for uploader, student in tqdm(matched.items(), unit="student", disable=None, leave=False):
             self._settle(
                 student, uploader, choose(files[uploader], self.lesson.name, self.known, self.limits)
             )
@@ -145,57 +143,18 @@ class _Run:
                 elsewhere.add(upload.lesson)
             else:
                 files[upload.uploader].append(File(entry, upload))
-                self.owners[upload.uploader] |= {entry.owner} - {""}
         if elsewhere:
             self.report.notes.append(f"Left alone: {', '.join(shown(name) for name in sorted(elsewhere))}.")
         return dict(files)
 
-    def _by_student(self, files: dict[Uploader, list[File]]) -> dict[str, list[Uploader]]:
-        """Match uploaders with students; several for one student are for `_impostors`."""
-        for uploader in files:
-            try:
-                self.matched[uploader] = self._student(uploader)
-            except Unknown as unknown:
-                self.tried |= unknown.perhaps
-                problem = Problem(_paths(files[uploader]), str(unknown), unknown.ask)
-                self._not_placed(problem, who=uploader.label)
-        found: dict[str, list[Uploader]] = defaultdict(list)
-        for uploader, student in self.matched.items():
-            found[key(student)].append(uploader)
-        return found
+    def _owners(self, files: list[File]) -> set[str]:
+        """The accounts that handed these in; only the exchange's folders belong to students' accounts."""
+        return {one.entry.owner for one in files} - {""} if self.platform == "exchange" else set()
 
-    def _student(self, uploader: Uploader) -> str:
-        if self.roster is not None:
-            student = self.roster.find(uploader).id
-        else:
-            student = uploader.student or student_from(uploader.name or uploader.number)
-            if problem := student_problem(student):
-                raise Unknown(
-                    f'"{student}" cannot be a student\'s id: {problem}', "Give a roster (--roster)."
-                )
-        there = self.seen.get(key(student), student)
-        if there != student:
-            raise Unknown(
-                f"{SUBMITTED}/{there} is there: the same name, written in another way",
-                "Give a roster that says how this student's id is written.",
-            )
-        owners = self.owners[uploader]
-        if self.platform == "exchange" and len(owners) > 1:
-            raise Unknown(f"accounts {', '.join(sorted(owners))} handed in under this name", ASK_WHO)
-        if self.platform == "exchange" and owners and owners != {student}:
-            owner = next(iter(owners))
-            classmates = set(self.roster.students) if self.roster else {one.student for one in self.owners}
-            if owner in classmates:
-                raise Unknown(f"the account {owner} handed it in under this name", ASK_WHO)
-        return student
-
-    def _impostors(self, uploaders: list[Uploader]) -> None:
-        """Nobody can say from here which of them is the student."""
-        for uploader in uploaders:
-            others = ", ".join(one.label for one in uploaders if one != uploader)
-            student = self.matched.pop(uploader)
-            reason = f"{len(uploaders)} uploads count as {student}'s, also that of {others}: none was taken"
-            self._not_placed(Problem("", reason, ASK_WHO), student, uploader.label)
+    def _unmatched(self, uploader: Uploader, files: list[File], unknown: Unknown) -> None:
+        self.tried |= unknown.perhaps
+        student = next(iter(unknown.perhaps)) if len(unknown.perhaps) == 1 else ""
+        self._not_placed(Problem(_paths(files), str(unknown), unknown.ask), student, uploader.label)
 
     def _settle(self, student: str, uploader: Uploader, choice: Choice) -> None:
         for problem in choice.problems:
@@ -266,7 +225,6 @@ class _Run:
 
 
 ASK_NAME = "Put it into a folder called like the student, and collect that folder."
-ASK_WHO = "Find out on the platform who handed in which, and collect theirs from a folder."
 
 
 def _paths(files: list[File]) -> str:

@@ -56,10 +56,10 @@ class Student:
 class Unknown(Exception):
     """No single student is meant; the message says why, `ask` what to do, `perhaps` who may be."""
 
-    def __init__(self, reason: str, ask: str, perhaps: Iterable[Student] = ()) -> None:
+    def __init__(self, reason: str, ask: str, perhaps: Iterable[str] = ()) -> None:
         super().__init__(reason)
         self.ask = ask
-        self.perhaps = {student.id for student in perhaps}
+        self.perhaps = set(perhaps)
 
 
 class Roster:
@@ -90,7 +90,7 @@ class Roster:
                 raise Unknown(
                     f"its number is {numbered[0].id}'s, its name that of {_listed(named)}",
                     "Look at who handed it in on the platform; put the roster's number right.",
-                    [*named, *numbered],
+                    _ids([*named, *numbered]),
                 )
             return numbered[0]
         if len(numbered) > 1:
@@ -99,7 +99,7 @@ class Roster:
             raise Unknown(
                 f"{_listed(named)} have this name",
                 f"Write the number in the file's name {self._into()}.",
-                named,
+                _ids(named),
             )
         if not named:
             raise Unknown(
@@ -111,7 +111,7 @@ class Roster:
             raise Unknown(
                 f"{named[0].id} has this name, but the number {number}",
                 "Look at who handed it in on the platform; put the roster's number right.",
-                named,
+                _ids(named),
             )
         return named[0]
 
@@ -125,8 +125,12 @@ class Roster:
         return f"into the roster's column {column}" if column else "or the id into the file's name"
 
 
+def _ids(students: list[Student]) -> list[str]:
+    return sorted({student.id for student in students})
+
+
 def _listed(students: list[Student]) -> str:
-    return " and ".join(sorted(student.id for student in students))
+    return " and ".join(_ids(students))
 
 
 def read_roster(path: Path) -> list[Student]:
