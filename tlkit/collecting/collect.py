@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tlkit.build.course import Lesson, find_lessons
 from tlkit.collecting.archive import open_archive
 from tlkit.collecting.choose import Choice, File, choose
-from tlkit.collecting.entries import Limits, Listing, Problem, SourceError
+from tlkit.collecting.entries import Limits, Listing, Problem, Refused, SourceError
 from tlkit.collecting.folder import ignored, list_folder
 from tlkit.collecting.match import match
 from tlkit.collecting.names import name_problem, shown
@@ -118,9 +118,8 @@ class _Run:
         for uploader, why in unknown.items():
             self._unmatched(uploader, files[uploader], why)
         for uploader, student in tqdm(matched.items(), unit="student", disable=None, leave=False):
-            self._settle(
-                student, uploader, choose(files[uploader], self.lesson.name, self.known, self.limits)
-            )
+            choice = choose(files[uploader], self.lesson.name, self.known, self.limits)
+            self._settle(student, uploader, choice)
         if self.report.of(REPLACED) and not self.dry_run:
             where = self.aside.relative_to(self.lesson.root).as_posix()
             self.report.notes.append(f"What was replaced is kept in {where}.")
@@ -134,11 +133,8 @@ class _Run:
         for entry in self.entries:
             upload = self.reader(entry.path.removeprefix(self.prefix))
             if upload is None:
-                self._not_placed(
-                    Problem(
-                        entry.path, f"its name does not say whose it is ({NAMES[self.platform]})", ASK_NAME
-                    )
-                )
+                reason = f"its name does not say whose it is ({NAMES[self.platform]})"
+                self._not_placed(Problem(entry.path, reason, ASK_NAME))
             elif upload.lesson and upload.lesson != self.lesson.name:
                 elsewhere.add(upload.lesson)
             else:
@@ -163,8 +159,6 @@ class _Run:
             return
         upload = choice.file.upload
         files = contents(self.lesson.name, choice.data, upload.time)
-        target = self.submitted / student / self.lesson.name
-        found = compare(target, files)
         remarks = choice.remarks
         if self.roster and not self.roster.knows_name(uploader):
             remarks.append(f"found by its number: {uploader.name or 'no name'} is not in the roster")
@@ -172,33 +166,31 @@ class _Run:
             remarks.append("late, says the platform; its zip does not say when")
         self.tried.add(student)
         path = choice.file.entry.path
-        if found == "different" and not self.replacing:
-            self._not_placed(
-                Problem(
-                    path,
-                    "another submission of this student is there, and is left as it is",
-                    "Collect again with --replace; the old one is kept aside.",
-                ),
-                student,
-                uploader.label,
-            )
-            return
-        state = {"nothing": PLACED, "same": UNCHANGED, "different": REPLACED}[found]
         try:
-            if found != "same" and not self.dry_run:
-                self._put(student, files, found)
+            state = self._put(student, files)
+        except Refused as refused:
+            self._not_placed(Problem(path, refused.reason, refused.ask), student, uploader.label)
         except OSError as error:
             reason = f"it could not be written ({error.strerror or error})"
-            self._not_placed(Problem(path, reason, "Look at the disk, then run this again."), student)
-            return
-        self.report.rows.append(Row(state, student, uploader.label, path, "; ".join(remarks)))
+            problem = Problem(path, reason, "Look at the disk, then run this again.")
+            self._not_placed(problem, student, uploader.label)
+        else:
+            self.report.rows.append(Row(state, student, uploader.label, path, "; ".join(remarks)))
 
-    def _put(self, student: str, files: dict[str, bytes], found: str) -> None:
-        if found == "nothing":
+    def _put(self, student: str, files: dict[str, bytes]) -> str:
+        """Place these files, unless they are there already; returns the state."""
+        found = compare(self.submitted / student / self.lesson.name, files)
+        if found == "different" and not self.replacing:
+            raise Refused(
+                "another submission of this student is there, and is left as it is",
+                "Collect again with --replace; the old one is kept aside.",
+            )
+        if found == "nothing" and not self.dry_run:
             self.submitted.mkdir(exist_ok=True)
             place(self.submitted, student, self.lesson.name, files)
-        else:
+        elif found == "different" and not self.dry_run:
             replace(self.submitted, student, self.lesson.name, files, self.aside)
+        return {"nothing": PLACED, "same": UNCHANGED, "different": REPLACED}[found]
 
     def _refused_files(self) -> None:
         """Files refused by their name or kind, with whoever they seem to be of."""
