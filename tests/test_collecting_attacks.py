@@ -234,6 +234,16 @@ def test_members_that_are_locked_damaged_or_torn(desk: Desk) -> None:
         assert list(desk.collected()) == ["s002"]
 
 
+def test_a_member_that_begins_behind_the_end(desk: Desk) -> None:
+    """A directory that points nowhere: zipfile's own error for it is none of its usual ones."""
+    source = desk.zip([GOOD, (moodle("Jane Doe", 1), notebook())])
+    data = bytearray(source.read_bytes())
+    at = data.rindex(moodle("Jane Doe", 1).encode())
+    data[at - 4 : at] = (len(data) - 9).to_bytes(4, "little")
+    source.write_bytes(bytes(data))
+    assert "damaged" in only_bob(desk, source)
+
+
 @pytest.mark.parametrize("keep", [0, 10, 100, -1, -30])
 def test_a_truncated_zip_is_refused_as_a_whole(desk: Desk, keep: int) -> None:
     """Cut anywhere, the zip is not used, and the advice is to download it again."""

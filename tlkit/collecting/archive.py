@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -29,7 +30,11 @@ from tlkit.collecting.names import name_problem
 UTF8_NAME, ENCRYPTED = 0x800, 0x1 | 0x40 | 0x2000
 # The others unpack without a limit on memory, and no platform uses them.
 PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+# What zipfile raises on files made to break it
+BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, LookupError, OverflowError, NotImplementedError, RuntimeError),
+)
 
 
 @contextmanager
