@@ -1,7 +1,7 @@
 """`nbgrader autograde` and `tlkit grade` on the same submissions: ``python benchmarks/grading.py``.
 
 Builds lesson 01 in a temporary course and hands it in forty times: its right answers, alternatives and known
-misconceptions, one wrong answer a submission. Grades them with plain nbgrader, then with one and with two workers,
+misconceptions, one wrong answer each. Grades them with plain nbgrader, then with one and with two workers,
 and compares every student's points. Then a thousand submissions of a small lesson in one run, for the memory.
 Writes ``benchmarks/results/grading.md``. With ``--only NAME`` one part: nbgrader, tlkit or thousand.
 """
@@ -146,7 +146,8 @@ def side_by_side(folder: Path, only: str) -> list[str]:
     ]
     for name, run in runs.items():
         lines.append(
-            f"| {name} | {run.seconds:.0f} | {run.start:.0f} | {run.seconds / COUNT:.2f} | {run.gigabytes:.2f} |"
+            f"| {name} | {run.seconds:.0f} | {run.start:.0f} "
+            f"| {run.seconds / COUNT:.2f} | {run.gigabytes:.2f} |"
         )
     reference = next(iter(runs.values()))
     differ = [
@@ -179,8 +180,8 @@ def thousand(folder: Path) -> list[str]:
     second, last = (sum(part) / len(part) for part in (run.curve[fifth : 2 * fifth], run.curve[-fifth:]))
     return [
         f"A thousand submissions of the small sample lesson in one run, two workers: {run.seconds:.0f} s, "
-        f"{run.seconds / 1000:.2f} s each; memory of all processes together {second:.2f} GB in the second fifth of "
-        f"the run, {last:.2f} GB in the last, {run.gigabytes:.2f} GB at most."
+        f"{run.seconds / 1000:.2f} s each; memory of all processes together {second:.2f} GB in the second "
+        f"fifth of the run, {last:.2f} GB in the last, {run.gigabytes:.2f} GB at most."
     ]
 
 
