@@ -10,8 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from filelock import FileLock
+
 from tlkit.build.command import build
 from tlkit.build.course import Lesson, find_lessons
+from tlkit.build.new_lesson import new_lesson
+from tlkit.grading.gradebook import Course
+from tlkit.grading.run import Grading
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +37,27 @@ def copied_course(root: Path, lesson: str) -> Lesson:
     problems = build(root, [], check=False)
     assert problems == []
     return find_lessons(root)[0]
+
+
+def sample_course(tmp_path_factory: pytest.TempPathFactory, name: str) -> Lesson:
+    """A course with the sample lesson, built, in the gradebook, its right answers measured on hidden cases.
+
+    It is made once for all processes that run the tests; each caller gets a copy, in a folder called `name`.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / "sample course"
+    with FileLock(f"{made}.lock"):
+        if not made.is_dir():
+            root = empty_course(shared / "sample course in the making")
+            lesson = new_lesson(root, "sample")
+            assert build(root, [], check=False) == []
+            nbgrader(root, "generate_assignment", lesson.name, "--force")
+            Grading(Course(root), lesson).right.measure(1, lambda: None)
+            root.rename(made)
+    copy = tmp_path_factory.mktemp(name) / "course"
+    shutil.copytree(made, copy)
+    return find_lessons(copy)[0]
 
 
 def environment() -> dict[str, str]:

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from course_for_tests import empty_course, environment, grades, nbgrader
+from course_for_tests import environment, grades, nbgrader, sample_course
 from submissions import Kit, hand_in, own_cell
 from test_grading_survives import family, run, start, wait_for
 
-from tlkit.build.command import build
-from tlkit.build.new_lesson import new_lesson
 from tlkit.grading.records import Record, Records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -29,10 +27,8 @@ ROWS = "def center_sample(features):\n    return features - features.mean(dim=1,
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small class: right, wrong, dying, raising and unreadable work; nothing graded."""
-    root = empty_course(tmp_path_factory.mktemp("cluster") / "course")
-    lesson = new_lesson(root, "sample")
-    assert build(root, [], check=False) == []
-    kit = Kit(lesson)
+    lesson = sample_course(tmp_path_factory, "cluster")
+    root, kit = lesson.root, Kit(lesson)
     slow = "import time\ntime.sleep(1)"
     for number in range(4):
         hand_in(root, f"right{number}", LESSON, own_cell(kit.notebook(kit.right), slow, before=NAME))
@@ -58,7 +54,6 @@ def here(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The class graded on this machine."""
     root = tmp_path_factory.mktemp("here") / "course"
     shutil.copytree(template, root)
-    nbgrader(root, "generate_assignment", LESSON, "--force")
     run(root, expect=1)
     return root
 
@@ -92,7 +87,6 @@ def test_a_cluster_gives_the_same_results_even_when_a_worker_is_killed(
     """States, points, remarks and hints are those of one machine; a killed worker changes nothing."""
     root = tmp_path / "course"
     shutil.copytree(template, root)
-    nbgrader(root, "generate_assignment", LESSON, "--force")
     address, workers = cluster
     process = start(root, "--scheduler", address)
     wait_for(lambda: len(Records(root, LESSON).all()) >= 2, process)
@@ -109,7 +103,6 @@ def test_no_scheduler_is_a_sentence(template: Path, tmp_path: Path) -> None:
     """A wrong address: exit code 2, and how to start a cluster."""
     root = tmp_path / "course"
     shutil.copytree(template, root)
-    nbgrader(root, "generate_assignment", LESSON, "--force")
     output = run(root, "--scheduler", "tcp://127.0.0.1:1", expect=2)
     assert "No Dask scheduler answers at tcp://127.0.0.1:1" in output
     assert "dask worker" in output
@@ -151,6 +144,7 @@ def test_a_postgresql_gradebook_gives_the_same_results(
     shutil.copytree(template, root)
     config = root / "nbgrader_config.py"
     config.write_text(config.read_text() + f"\nc.CourseDirectory.db_url = {server!r}\n")
+    (root / "gradebook.db").unlink()
     nbgrader(root, "generate_assignment", LESSON, "--force")
     run(root, expect=1)
     assert not (root / "gradebook.db").exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from course_for_tests import empty_course, environment, grades, nbgrader
+from course_for_tests import environment, grades, nbgrader, sample_course
 from submissions import Kit, hand_in, own_cell
 from test_nbgrader_states import (
     FULL,
@@ -25,8 +25,6 @@ from test_nbgrader_states import (
     running,
 )
 
-from tlkit.build.command import build
-from tlkit.build.new_lesson import new_lesson
 from tlkit.build.notebooks import is_demo
 from tlkit.grading.records import Records
 
@@ -51,11 +49,8 @@ class Class(Graded):
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Class:
     """The thirty submissions of test_nbgrader_states and some worse ones, graded once by `tlkit grade`."""
-    root = empty_course(tmp_path_factory.mktemp("graded") / "course")
-    lesson = new_lesson(root, "sample")
-    assert build(root, [], check=False) == []
-    nbgrader(root, "generate_assignment", LESSON, "--force")
-    kit = Kit(lesson)
+    lesson = sample_course(tmp_path_factory, "graded")
+    root, kit = lesson.root, Kit(lesson)
     hand_in_all(root, kit)
     hand_in(root, "plots", LESSON, own_cell(kit.notebook(kit.right), PLOT))
     hand_in(root, "huge", LESSON, b" " * 31_000_000)

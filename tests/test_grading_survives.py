@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from course_for_tests import empty_course, environment, nbgrader
+from course_for_tests import environment, sample_course
 from submissions import Kit, hand_in, own_cell
 
-from tlkit.build.command import build
-from tlkit.build.new_lesson import new_lesson
 from tlkit.grading.records import Record, Records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -30,18 +28,11 @@ SLOW = "import time\ntime.sleep(1.5)"
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course with a class of eight, each of whose notebooks takes a second and a half; nothing graded."""
-    root = empty_course(tmp_path_factory.mktemp("survives") / "course")
-    lesson = new_lesson(root, "sample")
-    assert build(root, [], check=False) == []
-    nbgrader(root, "generate_assignment", LESSON, "--force")
-    kit = Kit(lesson)
+    lesson = sample_course(tmp_path_factory, "survives")
+    root, kit = lesson.root, Kit(lesson)
     for number, student in enumerate(CLASS):
         notebook = kit.notebook(kit.right if number % 2 else {})
         hand_in(root, student, LESSON, own_cell(notebook, SLOW, before=NAME))
-    run(root, "--student", "s00")  # right answers on hidden cases are measured
-    shutil.rmtree(root / "autograded")
-    shutil.rmtree(root / ".tlkit-grading" / LESSON / "records")
-    nbgrader(root, "db", "submission", "remove", LESSON, "s00", expect=None)
     return root
 
 

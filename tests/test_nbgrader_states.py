@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from course_for_tests import empty_course, grades, nbgrader
+from course_for_tests import grades, nbgrader, sample_course
 from submissions import Kit, drop, hand_in, own_cell
 
-from tlkit.build.command import build
-from tlkit.build.new_lesson import new_lesson
 from tlkit.build.notebooks import is_demo, new_node, read_notebook
 from tlkit.build.notebooks import nbgrader as mark
 
@@ -132,10 +130,8 @@ def hand_in_all(root: Path, kit: Kit) -> None:
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     """The sample lesson handed in by thirty students, autograded once, with feedback and export."""
-    root = empty_course(tmp_path_factory.mktemp("states") / "course")
-    lesson = new_lesson(root, "sample")
-    assert build(root, [], check=False) == []
-    nbgrader(root, "generate_assignment", LESSON, "--force")
+    lesson = sample_course(tmp_path_factory, "states")
+    root = lesson.root
     hand_in_all(root, Kit(lesson))
     nbgrader(root, "db", "student", "add", "absent", "--last-name", "O'Neil, Jr")
     log = nbgrader(root, "autograde", LESSON, "--Execute.timeout=8", expect=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbformat.notebooknode import NotebookNode
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -24,7 +24,7 @@ from nbgrader.preprocessors import (
     OverwriteCells,
     SaveAutoGrades,
 )
-from sqlalchemy.exc import OperationalError, SAWarning
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -43,6 +43,20 @@ class Known:
 
     texts: dict[str, str]
     points: dict[str, float]
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """A GraderError in place of what the database, or nbgrader because of it, raises."""
+    try:
+        yield
+    except (SQLAlchemyError, InvalidEntry) as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise GraderError(
+            f"The gradebook cannot be used ({said}). If another program holds it, wait for that; if the disk "
+            "is full, make room; after an update of nbgrader, copy the file and run `nbgrader db upgrade`. "
+            "Then run the same command: it goes on where it stopped."
+        ) from None
 
 
 class Course:
@@ -87,17 +101,8 @@ class Course:
     def open(self) -> Iterator[Gradebook]:
         """The gradebook; GraderError where the database cannot be used."""
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own use of SQLAlchemy, harmless
-        try:
-            with Gradebook(self.url, self.folders.course_id) as gradebook:
-                yield gradebook
-        except OperationalError as error:
-            raise GraderError(
-                f"The gradebook cannot be used ({str(error.orig).strip().splitlines()[0]}). If "
-                f"another program holds "
-                "it, wait for that; if the disk is full, make room; after an update of nbgrader, "
-                "copy the file and "
-                "run `nbgrader db upgrade`. Then run the same command: it goes on where it stopped."
-            ) from None
+        with _understood(), Gradebook(self.url, self.folders.course_id) as gradebook:
+            yield gradebook
 
     def _resources(self, lesson: Lesson, student: str) -> dict[str, Any]:
         about = {"assignment": lesson.name, "notebook": lesson.name, "student": student, "db_url": self.url}
@@ -106,10 +111,8 @@ class Course:
     def _process(self, steps: tuple[Any, ...], notebook: NotebookNode, about: dict[str, Any]) -> NotebookNode:
         config = Config(self.config)
         for step in steps:
-            try:
+            with _understood():
                 notebook, about = step(config=config).preprocess(notebook, about)
-            except OperationalError as error:
-                raise GraderError(f"The gradebook cannot be used: {str(error.orig).strip()}") from None
         return notebook
 
     def locked_again(self, notebook: NotebookNode, lesson: Lesson, student: str) -> NotebookNode:

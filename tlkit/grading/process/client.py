@@ -172,6 +172,8 @@ class Zygote:
             found.ended = "killed"
         elif not said and not self.alive:
             raise GraderError("The process that runs submissions was killed.")
+        elif not said and found.ended != "done":  # its keeper was killed, and the worker with it
+            found.ended = "killed"
 
 
 def _position(value: Any, last: int, count: int) -> int:
