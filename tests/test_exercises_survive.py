@@ -219,8 +219,8 @@ def test_output_is_bounded_and_shown(capfd):
     assert len(result._repr_html_()) < 20_000
 
 
-def never(*lines):
-    """A probe's function that never returns, on an exercise with a short time limit."""
+def never(*lines, seconds=0.4, clock=time.monotonic):
+    """Measure a function of these lines, on an exercise with a short time limit told by `clock`."""
     from dataclasses import replace
 
     from tlkit.exercises.load import load_probes
@@ -229,8 +229,8 @@ def never(*lines):
     spec = load_probes(LESSON)
     namespace = {"time": time}
     exec(body(*lines), namespace)
-    one = replace(spec.exercises["center"], seconds=0.4)
-    return measure(one, spec.probes["center"], namespace["center"], PUBLIC_SEEDS)
+    one = replace(spec.exercises["center"], seconds=seconds)
+    return measure(one, spec.probes["center"], namespace["center"], PUBLIC_SEEDS, clock=clock)
 
 
 def test_a_loop_that_never_ends_is_stopped():
@@ -250,6 +250,30 @@ def test_a_loop_that_cannot_be_stopped_is_abandoned():
         "    except BaseException: pass",
     )
     assert measured.abandoned
+
+
+def test_processor_time_does_not_run_while_others_have_the_processor():
+    """0.7 s of work spread over 1.7 s, 1 s allowed: late by the wall's clock, in time by the processor's."""
+    busy_machine = (
+        "if not hasattr(center, 'done'):",
+        "    center.done = time.thread_time()",
+        "    while time.thread_time() < center.done + 0.7: pass",
+        "    time.sleep(1.0)",
+        "return x",
+    )
+    seed = str(PUBLIC_SEEDS[0])
+    assert "late" in never(*busy_machine, seconds=2.0).parts[0][seed]  # the first of two parts may use half
+    assert "values" in never(*busy_machine, seconds=2.0, clock=time.process_time).parts[0][seed]
+
+
+def test_processor_time_ends_what_computes_for_ever_and_what_sleeps_for_ever():
+    """Both nets hold: the processor's seconds, and ten times as many by the wall."""
+    for line in ("while True: pass", "while True: time.sleep(0.01)"):
+        began = time.monotonic()
+        measured = never(line, seconds=0.4, clock=time.process_time)
+        assert "late" in measured.parts[0][str(PUBLIC_SEEDS[0])], line
+        assert not measured.abandoned, line
+        assert time.monotonic() - began < 60, line
 
 
 def test_random_state_and_defaults_are_put_back():

@@ -14,7 +14,7 @@
 # In lesson 01 the body stood still: it described digits by what it had learned from letters. That is safe, and it has a
 # ceiling, for a frozen body cannot learn a stroke that letters do not have. **Fine-tuning** lets it move. Everything
 # that made the frozen body good is now at risk: a few dozen labels, a random head, one learning rate too large, and what
-# took an hour to learn is gone in a second. This lesson is about moving *carefully*.
+# 320,000 letters taught is gone in a second. This lesson is about moving *carefully*.
 
 # %% tags=["setup"]
 import copy
@@ -60,7 +60,8 @@ show_images(pairs, pool.labels[:10].repeat(2), columns=10, title="Ten digits, cu
 
 # %% [markdown]
 # The rules are those of lesson 01: we learn from labelled digits drawn from `pool`, make every *choice* on the rest of the pool,
-# and look at the 800 `test` digits only to report.
+# and look at the 800 `test` digits only to report. (`glyphnet`'s transform leaves images of this size as they are, so it is
+# left out here.)
 
 # %% tags=["demo"]
 def draw(per_class: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -150,8 +151,9 @@ for name, facts in trainable_summary(model).items():
 # %% [markdown]
 # ## All at once
 #
-# The plainest fine-tuning: a new head, everything learns, one learning rate for all. Ten labels a class, eight passes over the
-# hundred digits, a few seconds.
+# The plainest fine-tuning: a new head, everything learns, one learning rate for all. Ten labels a class, six passes over the
+# hundred digits, a few seconds. `fit` uses **AdamW** (Loshchilov and Hutter 2019), which scales the gradient of each weight by the
+# size of its past ones: a step is about as long as the learning rate says, wherever the weight sits.
 
 # %% tags=["demo"]
 def with_new_head(seed: int, pretrained: bool = True) -> nn.Module:
@@ -172,7 +174,7 @@ def digits_at(where: Tensor, data: Images = pool) -> tuple[Tensor, Tensor]:
 labelled, others = draw(per_class=10, seed=0)
 model = with_new_head(seed=0)
 start = snapshot(model)
-history = fit(model, digits_at(labelled), epochs=8, lr=1e-3, batch_size=10, validation=digits_at(others[:300]))
+history = fit(model, digits_at(labelled), epochs=6, lr=1e-3, batch_size=10, validation=digits_at(others[:200]))
 history.plot()
 
 # %% [markdown]
@@ -188,7 +190,7 @@ bars(weight_change(model, start), title="How far full fine-tuning moves each blo
 quiz("learning_rate")
 
 # %% [markdown]
-# The same training with seven learning rates, judged on 400 others of the pool. About ten seconds.
+# The same training, four passes, with five learning rates, judged on 300 others of the pool. About ten seconds.
 
 # %% tags=["demo"]
 def sweep(lr: float, seed: int) -> nn.Module:
@@ -196,12 +198,12 @@ def sweep(lr: float, seed: int) -> nn.Module:
     labelled, _ = draw(10, seed)
     model = with_new_head(seed)
     with suppress(FloatingPointError):  # the loss is no longer a number: destroyed
-        fit(model, digits_at(labelled), epochs=6, lr=lr, batch_size=10, seed=seed, progress=False)
+        fit(model, digits_at(labelled), epochs=4, lr=lr, batch_size=10, seed=seed, progress=False)
     return model
 
 
 # %% tags=["demo"]
-letters = printed_letters(per_class=2, seed=5, characters="".join(backbone.classes))
+letters = printed_letters(per_class=1, seed=5, characters="".join(backbone.classes))
 
 
 def letters_known(body: nn.Module) -> float:
@@ -210,18 +212,18 @@ def letters_known(body: nn.Module) -> float:
 
 
 # %% tags=["demo"]
-rates = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
+rates = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 swept = {}
 for lr in rates:
     tuned = sweep(lr, seed=0)
-    swept[lr] = (evaluate(tuned, digits_at(others[:400])).accuracy, letters_known(tuned.body))
+    swept[lr] = (evaluate(tuned, digits_at(others[:300])).accuracy, letters_known(tuned.body))
 
 # %% [markdown]
 # We kept the old head, and so we can ask a second question of each network: can it still read the letters?
 
 # %% tags=["demo"]
 probe_here = linear_probe(features[labelled], pool.labels[labelled], 10, l2=0.1)
-mark = probe_here.accuracy(features[others[:400]], pool.labels[others[:400]])
+mark = probe_here.accuracy(features[others[:300]], pool.labels[others[:300]])
 figure, (axis,) = picture(7.2, 4.0)
 axis.semilogx(rates, [d for d, _ in swept.values()], "o-", color="#0072B2", label="digits (new head)")
 axis.semilogx(rates, [k for _, k in swept.values()], "s--", color="#D55E00", label="letters (old head)")
@@ -428,9 +430,11 @@ def unfreeze_at(epoch: int, blocks: list[str]) -> list[str]:
 # %% test="unfreeze_at"
 
 # %% [markdown]
-# Now do it by hand. Below, only the head learns. Run the next cell, and while it trains **click on stage3, then stage2, and so
-# on**. Watch three things: the gradient of a block that you thaw, how far it moves, and the drift of its features. Every
-# change takes effect before the next step. Undo works, too; "Rewind" brings back the pretrained weights.
+# Now do it by hand. Below, only the head learns. Run the next two cells, and while the second trains **click on stage3, then stage2,
+# and so on**; *Pause* gives you all the time you want, for a click counts then as well. Watch three things: the gradient of a block
+# that you thaw, how far it moves, and the **drift** of its features. Drift is 1 − CKA (Kornblith, Norouzi, Lee and Hinton 2019): 0 as
+# long as the features of 64 fixed digits lie to each other as they did at the start, 1 when nothing of that is left. *Undo*
+# works, too; *Rewind weights* brings back the pretrained ones.
 
 # %% tags=["demo"]
 model = with_new_head(seed=0)
@@ -471,14 +475,16 @@ quiz("frozen_weights")
 # %% [markdown]
 # Find it yourself. On this board the whole body is frozen, but its BatchNorm is *not* held: the board warns (⚠). Train the
 # head with four images a batch and look at the blocks: nothing has moved, no gradient; and the **drift of the features**?
-# Then press "Rewind", switch BatchNorm to *hold*, train again.
+# Then press *Rewind weights* and *Hold their statistics*, and run the second cell again.
 
 # %% tags=["demo"]
 trapped = with_new_head(seed=0)
 trap = LayerBoard(trapped, pool.images[others[:64]], lr=1e-3, batchnorm="leave")
 trap.freeze_all_but_head()
-run = trap.fit(digits_at(labelled), epochs=2, batch_size=4)
 trap
+
+# %% tags=["demo"]
+run = trap.fit(digits_at(labelled), epochs=2, batch_size=4)
 
 # %% [markdown]
 # The cure: BatchNorm keeps to the statistics it brought along, those of many letters, while all weights learn, its own scale and
@@ -538,9 +544,9 @@ bars(kept, title="Letters read by a body whose weights never moved", unit="accur
 # %% tags=["demo", "prose"]
 Markdown(f"""No weight of the body has moved, and yet the letters went from {kept["before"]:.1%} to
 **{kept["not held, batches of 4"]:.1%}**; held, they are at {kept["held, batches of 4"]:.1%}. The digits have overwritten what the network
-remembered of the letters' statistics. Below every network is held unless we say otherwise, so that what changes are the weights alone.
-Held is not always better: if nothing but the target counts and all weights learn, statistics of the target can win.
-Lesson 03 makes use of that.""")
+remembered of the letters' statistics. In the next two sections every network is held, so that what changes are the weights alone.
+Held is not always better: if nothing but the target counts and all weights learn, statistics of the target can win, as you
+will see. Lesson 03 makes use of that.""")
 
 # %% [markdown]
 # ## Forgetting, and a leash
@@ -589,7 +595,7 @@ def l2_sp(model: nn.Module, start: dict[str, Tensor], alpha: float, beta: float)
 
 # %% [markdown]
 # Does the leash hold? Ten labels a class again, three strengths, and both questions: digits with the new head, letters with
-# the old one. The learning rate is on purpose too large. About five seconds.
+# the old one. The learning rate is on purpose too large for a network whose BatchNorm is held. About five seconds.
 
 # %% tags=["demo"]
 def on_a_leash(alpha: float, seed: int) -> tuple[float, float]:
@@ -601,8 +607,8 @@ def on_a_leash(alpha: float, seed: int) -> tuple[float, float]:
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(logits, y) + l2_sp(model, start, alpha, beta=0.01)
 
-    fit(model, digits_at(labelled), epochs=6, lr=3e-3, batch_size=10, loss=loss, seed=seed, progress=False)
-    return evaluate(model, digits_at(others[:400])).accuracy, letters_known(model.body)
+    fit(model, digits_at(labelled), epochs=4, lr=3e-3, batch_size=10, loss=loss, seed=seed, progress=False)
+    return evaluate(model, digits_at(others[:300])).accuracy, letters_known(model.body)
 
 
 # %% tags=["demo"]
@@ -613,7 +619,7 @@ leash = {alpha: on_a_leash(alpha, seed=0) for alpha in alphas}
 figure, (axis,) = picture(6.4, 4.2)
 axis.plot(*zip(*leash.values(), strict=True), "o-", color="#0072B2")
 for alpha, place in leash.items():
-    axis.annotate(f"α = {alpha:g}", place, (8, -12), textcoords="offset points", fontsize=10)
+    axis.annotate(f"α = {alpha:g}", place, (10, -4), textcoords="offset points", fontsize=10)
 axis.plot(mark, letters_known(backbone.body), "*", color="#D55E00", markersize=14)
 axis.annotate("frozen", (mark, letters_known(backbone.body)), (8, 4), textcoords="offset points", fontsize=10)
 axis.set(xlabel="digits, new head", ylabel="letters, old head")
@@ -662,8 +668,8 @@ wish = importance(with_probe_head(labelled), labelled)
 bars(wish, title="How much each block wants to change", unit="gradient relative to weights, largest = 1")
 
 # %% [markdown]
-# Does the wish tell the truth? The test: train with the head and a single block, with everything at one rate, and with the wish
-# as the weight on each rate. About ten seconds.
+# Does the wish tell the truth? The test: train the head and a single block; then everything, with the wish as the weight on each
+# rate; and, to be fair, everything at one rate, the *mean* of those. BatchNorm is held. About ten seconds.
 
 # %% tags=["demo"]
 def with_rates(rates: dict[str, float], seed: int) -> float:
@@ -671,15 +677,15 @@ def with_rates(rates: dict[str, float], seed: int) -> float:
     labelled, others = draw(10, seed)
     model = batchnorm_eval(with_probe_head(labelled))
     let_learn(model, [block for block, rate in rates.items() if rate])
-    fit(model, digits_at(labelled), epochs=4, lr=rates, batch_size=10, seed=seed, progress=False)
-    return evaluate(model, digits_at(others[:400])).accuracy
+    fit(model, digits_at(labelled), epochs=3, lr=rates, batch_size=10, seed=seed, progress=False)
+    return evaluate(model, digits_at(others[:300])).accuracy
 
 
 # %% tags=["demo"]
 names, rate = blocks(backbone), 3e-3
 plans = {f"head and {n.removeprefix('body.')}": {b: rate * (b in (n, "head")) for b in names} for n in names[:-1]}
 plans["head alone"] = {b: rate * (b == "head") for b in names}
-plans["all, one rate"] = dict.fromkeys(names, rate)
+plans["all, at the mean rate"] = dict.fromkeys(names, rate * sum(wish.values()) / len(wish))
 plans["all, weighted by wish"] = {b: rate * wish[b] for b in names}
 moved = {plan: torch.tensor([with_rates(rates_of, seed) for seed in range(2)]) for plan, rates_of in plans.items()}
 
@@ -695,12 +701,13 @@ bars(
 # %% tags=["demo", "prose"]
 gain = {n: float(moved[f"head and {n.removeprefix('body.')}"].mean() - moved["head alone"].mean()) for n in names[:-1]}
 by_wish, by_gain = max(gain, key=wish.get), max(gain, key=gain.get)
-even, weighted = float(moved["all, one rate"].mean()), float(moved["all, weighted by wish"].mean())
+even, weighted = float(moved["all, at the mean rate"].mean()), float(moved["all, weighted by wish"].mean())
+spread = max(float(found.std()) for found in moved.values())
 Markdown(f"""Of the body, `{by_wish}` has the largest wish; `{by_gain}` gains most when it moves with the head
-({100 * gain[by_gain]:+.1f} points over the head alone, two draws). So the cheap measure {"agrees" if by_wish == by_gain else "does not agree"} with
-the expensive one here. All blocks at one rate: {even:.1%}; weighted by wish: {weighted:.1%}. The weights are
-at most 1, so a part of this is simply smaller steps. The wish is a hint, to be checked on held-out
-digits like any other choice.""")
+({100 * gain[by_gain]:+.1f} points over the head alone). All blocks at the mean rate: {even:.1%}; weighted by wish: {weighted:.1%}. But look
+at the error bars, up to {100 * spread:.1f} points with two draws: they are as long as most of the differences. Over five draws
+(`benchmarks/fine_tuning.py`) the first three blocks gain two to four points each, stage3 hardly any: early rather than late, as the wish
+says, but not in its order. It is a hint, to be checked on held-out digits like any other choice.""")
 
 # %% [markdown]
 # ## All ways side by side
@@ -708,26 +715,24 @@ digits like any other choice.""")
 # Time to compare, with fifty labels a class:
 #
 # - **frozen**: the probe of lesson 01;
-# - **from scratch**: fresh weights, everything learns, BatchNorm as usual;
+# - **from scratch**: fresh weights, everything learns at one rate;
 # - **full**: new head, everything learns at one rate;
 # - **discriminative**: the ladder of rates;
 # - **gradual**: block after block, with the ladder;
 # - **probe first**: the head starts as the probe, then everything learns (Kumar et al. 2022).
 #
-# All but the first use warm-up and cosine and the same number of steps; the last four hold BatchNorm.
+# All but the first use warm-up and cosine and see each labelled digit once: fifty steps of ten digits.
 
 # %% tags=["demo"]
-def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int, thaw=False, hold=True) -> nn.Module:
+def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int, thaw=False) -> nn.Module:
     """Fine-tune on data = (images, labels) with what this lesson taught."""
-    if hold:
-        batchnorm_eval(model)
     optimizer = torch.optim.AdamW(layerwise_lr_groups(model, lr, decay), weight_decay=0.01)
     fit(
         model,
         data,
         epochs=epochs,
         optimizer=optimizer,
-        batch_size=10 if len(data[1]) <= 100 else 25,
+        batch_size=10,
         schedule=lambda step, total: warmup_cosine(step, total, total // 10),
         on_step=[gradually(model)] if thaw else [],
         seed=seed,
@@ -737,15 +742,17 @@ def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int
 
 
 # %% [markdown]
-# The rates of *full*, *discriminative* and *probe first* are the best of three or four tried on the rest of the pool, with one draw
-# of fifty labels; *gradual* takes those of *discriminative*. Test digits had no say. About fifteen seconds.
+# Each way has its own learning rate: the best of the same five, from 0.001 to 0.02, tried on the rest of the pool with three draws of
+# fifty labels that we do not use here. Whether BatchNorm is better held was tried in the same way. It is not: on forms every
+# way does better, by five to thirty-five points, when the statistics follow the target, and so here nothing is
+# held. Test digits had no say (`benchmarks/fine_tuning.py` has the table). About fifteen seconds.
 
 # %% tags=["demo"]
 WAYS = {
-    "from scratch": {"lr": 3e-3, "decay": 1.0, "hold": False},
+    "from scratch": {"lr": 5e-3, "decay": 1.0},
     "full": {"lr": 2e-3, "decay": 1.0},
-    "discriminative": {"lr": 6e-3, "decay": 0.7},
-    "gradual": {"lr": 6e-3, "decay": 0.7, "thaw": True},
+    "discriminative": {"lr": 5e-3, "decay": 0.7},
+    "gradual": {"lr": 1e-2, "decay": 0.7, "thaw": True},
     "probe first": {"lr": 2e-3, "decay": 1.0},
 }
 
@@ -761,12 +768,12 @@ def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, aske
 
 
 # %% tags=["demo"]
-found = {way: [run_way(way, 50, 2, seed, pool, test, features) for seed in range(2)] for way in WAYS}
+found = {way: [run_way(way, 50, 1, seed, pool, test, features) for seed in range(2)] for way in WAYS}
 results = {way: torch.tensor(scores) for way, scores in {"frozen": frozen[50], **found}.items()}
 bars(
     {way: float(found.mean()) for way, found in results.items()},
     spread={way: float(found.std()) for way, found in results.items()},
-    title="Digits on forms, 50 labels a class, two passes",
+    title="Digits on forms, 50 labels a class, one pass",
     unit="accuracy on 800 test digits (mean ± spread of 2 draws)",
     percent=True,
     highlight="frozen",
@@ -777,10 +784,11 @@ mean = {way: float(found.mean()) for way, found in results.items()}
 ways = [way for way in WAYS if way != "from scratch"]
 best, worst = max(ways, key=mean.get), min(ways, key=mean.get)
 Markdown(f"""The frozen network reads {mean["frozen"]:.1%} of the forms, a network from scratch {mean["from scratch"]:.1%}, the best way to
-fine-tune ({best}) **{mean[best]:.1%}**. All ways begin with the same body and take the same number of steps, and yet
-{100 * (mean[best] - mean[worst]):.0f} points lie between {best} and {worst}. A random head sends random gradients until it has
-learned something; a head that fits the features sends useful ones from the first step. `benchmarks/fine_tuning.py` repeats
-this with more draws, and with ten labels.""")
+fine-tune ({best}) **{mean[best]:.1%}**. All but that from scratch begin with the same body,
+and all take the same number of steps; and yet {100 * (mean[best] - mean[worst]):.0f} points lie between {best} and {worst}. A random head
+sends random gradients until it has learned something; a head that fits the features sends useful ones from the first step.
+Fifty steps are few: with more of them a random head may catch up. Try it: the third argument of
+`run_way` is the number of passes.""")
 
 # %% [markdown]
 # ## When it hurts
@@ -804,11 +812,17 @@ bars(
 )
 
 # %% tags=["demo", "prose"]
-below = sum(float(found.mean()) < float(one["frozen"].mean()) for found in one.values())
-Markdown(f"""Frozen {float(one["frozen"].mean()):.1%}, full fine-tuning {float(one["full"].mean()):.1%}; {below} of the {len(one) - 1} ways to
-fine-tune lie below frozen. Ten images cannot say which of {sum(p.numel() for p in backbone.body.parameters()):,} parameters
+def against_frozen(way: str) -> str:
+    """How far a way lies from frozen, in words."""
+    gap = 100 * float(one[way].mean() - one["frozen"].mean())
+    return "ends where frozen stands" if abs(gap) < 1 else f"lies {abs(gap):.0f} points {'above' if gap > 0 else 'below'} it"
+
+
+Markdown(f"""Frozen: {float(one["frozen"].mean()):.1%}. Full fine-tuning {against_frozen("full")}, and its draws spread by
+±{100 * float(one["full"].std()):.0f} points (frozen: ±{100 * float(one["frozen"].std()):.0f}); with the probe first it
+{against_frozen("probe first")}. Ten images cannot say which of {sum(p.numel() for p in backbone.body.parameters()):,} parameters
 of the body should move. Where there is nothing to gain, every step is a risk. (The rates are those of above, not chosen for one label,
-and three draws differ by more than the ways do: believe the sign at most.)""")
+and three draws prove little. Over the five of `benchmarks/fine_tuning.py` no way to fine-tune beats frozen in the mean.)""")
 
 # %% [markdown]
 # ## Beat the probe
@@ -822,8 +836,8 @@ and three draws differ by more than the ways do: believe the sign at most.)""")
 # and returns the network, which then reads forms that it has not seen.
 #
 # - At least 68 % of the new ones must be right. The frozen network with a probe does not get there, nor does a network from scratch.
-# - Use whatever this lesson has: the probe as head, held BatchNorm, the ladder of rates, a schedule. A few passes are enough; it should
-#   take some five seconds.
+# - Use whatever this lesson has: the probe as head, the ladder of rates, a schedule, BatchNorm held or not. A few passes are enough;
+#   it should take some five seconds.
 
 # %% solution="fine_tune"
 def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
@@ -840,12 +854,11 @@ def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
     ### BEGIN SOLUTION
     frozen_features = extract(model.body, images)
     model.head = linear_probe(frozen_features, labels, num_classes=10, l2=0.1).as_linear()
-    batchnorm_eval(model)
     optimizer = torch.optim.AdamW(layerwise_lr_groups(model, base_lr=2e-3, decay=0.9), weight_decay=0.01)
     fit(
         model,
         (images, labels),
-        epochs=4,
+        epochs=3,
         optimizer=optimizer,
         batch_size=25,
         schedule=lambda step, total: warmup_cosine(step, total, warmup_steps=total // 10),
@@ -858,16 +871,16 @@ def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
 # %% test="fine_tune"
 
 # %% [markdown]
-# And the same function on neat digits, where the frozen network is at home? One draw, five seconds.
+# And the same function on neat digits, where the frozen network is at home? Ten labels a class, one draw, a few seconds.
 
 # %% tags=["demo"]
-labelled, _ = draw(50, seed=0)
+labelled, _ = draw(10, seed=0)
 model = fine_tune(load_backbone("glyphnet"), *digits_at(labelled, clean_pool))
 neat = evaluate(model, clean_test).accuracy
 
 # %% tags=["demo", "prose"]
-word = "does better" if neat > near[50][0] + 0.01 else "does worse" if neat < near[50][0] - 0.01 else "gains nothing"
-Markdown(f"""On neat digits the frozen network reads {near[50][0]:.1%}, your fine-tuned one {neat:.1%}: it {word}. The rule of thumb:
+word = "does better" if neat > near[10][0] + 0.01 else "does worse" if neat < near[10][0] - 0.01 else "gains nothing"
+Markdown(f"""On neat digits the frozen network reads {near[10][0]:.1%}, your fine-tuned one {neat:.1%}: it {word}. The rule of thumb:
 *few labels and a near target: freeze. Many labels or a far target: fine-tune.* With few labels and a far target nothing is easy; lesson
 03 is about that.""")
 
@@ -910,8 +923,8 @@ Markdown(f"""On neat digits the frozen network reads {near[50][0]:.1%}, your fin
 # - Two to five draws show large differences. Which of two careful ways is better by half a point, they do not show.
 # - Rates were chosen with several hundred validation digits. Who has ten labels has no such luxury, and should prefer ways
 #   that do not depend much on the choice. The frozen probe is one.
-# - All of this network fits in a second on a CPU. For networks of billions of weights it is cheaper to train small additions:
-#   lesson 12.
+# - This network is small enough to be fine-tuned in seconds on a CPU. For networks of billions of weights it is cheaper to
+#   train small additions: lesson 12.
 
 # %% [markdown]
 # ## With real photos
@@ -996,6 +1009,8 @@ if with_photos:
 # - Y. Lee, A. S. Chen, F. Tajwar, A. Kumar, H. Yao, P. Liang and C. Finn, *Surgical fine-tuning improves adaptation to
 #   distribution shifts*, ICLR 2023.
 # - I. Loshchilov and F. Hutter, *SGDR: stochastic gradient descent with warm restarts*, ICLR 2017.
+# - I. Loshchilov and F. Hutter, *Decoupled weight decay regularization*, ICLR 2019.
+# - S. Kornblith, M. Norouzi, H. Lee and G. Hinton, *Similarity of neural network representations revisited*, ICML 2019.
 # - P. Goyal et al., *Accurate, large minibatch SGD: training ImageNet in 1 hour*, arXiv:1706.02677, 2017.
 # - M. McCloskey and N. J. Cohen, *Catastrophic interference in connectionist networks: the sequential learning problem*, Psychology of
 #   Learning and Motivation 24, 1989.

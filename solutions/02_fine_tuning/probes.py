@@ -497,12 +497,11 @@ exercise(
     why="Where the target is far from the source, frozen features are not enough, and careful fine-tuning is "
     "what closes the gap.",
     hints=(
-        "Begin where lesson 01 ended: a probe on frozen features. Then let the network move from there, in small "
-        "steps, with BatchNorm held.",
-        "`linear_probe(...).as_linear()` makes a head of a probe. Then `batchnorm_eval`, an `AdamW` on "
-        "`layerwise_lr_groups`, and `fit` with `warmup_cosine` as its schedule. Four passes are enough.",
+        "Begin where lesson 01 ended: a probe on frozen features. Then let the network move from there, in small steps.",
+        "`linear_probe(...).as_linear()` makes a head of a probe. Then an `AdamW` on `layerwise_lr_groups`, and `fit` with "
+        "`warmup_cosine` as its schedule. Three passes are enough.",
         "`optimizer = torch.optim.AdamW(layerwise_lr_groups(model, base_lr, decay))` with a `base_lr` near 0.002 and a "
-        "`decay` near 0.9; `fit(model, (images, labels), epochs=4, optimizer=optimizer, batch_size=25, schedule=...)`; "
+        "`decay` near 0.9; `fit(model, (images, labels), epochs=3, optimizer=optimizer, batch_size=25, schedule=...)`; "
         "return the model.",
     ),
 )
@@ -541,7 +540,7 @@ question(
     "What becomes of the accuracy on digits?",
     choices={
         "It rises with the rate: more learning is better": "Up to a point. A step that is too long does not land where the "
-        "gradient pointed, and each such step overwrites weights that took an hour to learn.",
+        "gradient pointed, and each such step overwrites weights that took 320,000 letters to learn.",
         "It falls with the rate: less change is better": "Then the smallest rate would win. But there the random head has "
         "hardly moved after a few dozen steps, and a random head reads nothing.",
         "It rises, has a peak, and falls": "Yes. Too low a rate freezes the network as it is, random head included; too high a "
@@ -576,7 +575,7 @@ question(
         "A careful way to fine-tune: gradual, with small rates": "Careful is better than careless. But with ten images there is "
         "hardly anything to learn that the frozen features do not have, and every step can lose something.",
         "Frozen": "Yes. With so few labels the best use of the network is to leave it alone. Fine-tuning becomes worth "
-        "it as labels grow; the figure shows where.",
+        "it as labels grow, and as the target moves away from the source.",
     },
     answer="Frozen",
 )
