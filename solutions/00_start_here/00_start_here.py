@@ -108,7 +108,7 @@ quiz("is_it_transfer")
 # %% [markdown]
 # ## Is your machine fit?
 #
-# Everything in this course runs on two slow cores with one gigabyte of memory. The next cell looks at your Python, its
+# Everything in this course runs on two slow cores with two gigabytes of memory. The next cell looks at your Python, its
 # packages, the memory, and how many processors you really have. A line that is not in order says what to do. In a
 # terminal the same check is `tlkit doctor`.
 

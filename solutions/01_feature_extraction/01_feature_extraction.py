@@ -323,7 +323,7 @@ def extract_features(model: nn.Module, images: Tensor, batch_size: int) -> Tenso
 # %% test="extract_features"
 
 # %% [markdown]
-# What does it save? Training a head means many epochs, and each would send every image through the body again. Guess first,
+# What does it save? Training a head means many epochs (passes over the data), and each would send every image through the body again. Guess first,
 # then measure one epoch both ways, on the same hundred labelled digits.
 
 # %% tags=["demo"]
@@ -653,7 +653,7 @@ word = "worse than no transfer at all" if now < plain else "no better than no tr
 random_word = "even random features do better" if untrained > now else "random features fare no better"
 Markdown(f"""Raw pixels do not care: {plain:.1%} as before. The pretrained features fall from {was:.1%} to **{now:.1%}**, {word};
 {random_word} ({untrained:.1%}). What the network brings along is knowledge of strokes, and a shuffle leaves no strokes. Worse,
-it has learned to *ignore* exact positions, which is all that is left. This is **negative transfer**.
+its convolutions mix neighbouring pixels, which after the shuffle have nothing to do with each other. This is **negative transfer**.
 
 Transfer rests on what source and target have in common, and nothing in the network tells you how much that is. So put a
 baseline that transfers nothing into every table.""")

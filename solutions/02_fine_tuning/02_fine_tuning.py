@@ -239,9 +239,9 @@ best_lr = max(swept, key=lambda lr: swept[lr][0])
 low, high = swept[rates[0]], swept[rates[-1]]
 Markdown(f"""At {rates[0]:g} the new head has hardly left its random start: {low[0]:.1%} of the digits. At {rates[-1]:g} the network
 reads {high[0]:.1%} of them and {high[1]:.1%} of the letters: what was pretrained is gone. In between lies {best_lr:g} with
-**{swept[best_lr][0]:.1%}** (the frozen probe: {mark:.1%}), and its price: letters fall from
-{letters_known(backbone.body):.1%} to {swept[best_lr][1]:.1%}. This is **catastrophic forgetting** (McCloskey and Cohen 1989): nothing
-in the loss asks the network to remember, so it does not. One thing is odd: even at {rates[0]:g}, where no weight has gone far, the letters
+**{swept[best_lr][0]:.1%}** (the frozen probe: {mark:.1%}), while letters fall from
+{letters_known(backbone.body):.1%} to {swept[best_lr][1]:.1%}, and at {rates[-2]:g} to {swept[rates[-2]][1]:.1%}. This is **catastrophic
+forgetting** (McCloskey and Cohen 1989): nothing in the loss asks the network to remember, so it does not. One thing is odd: even at {rates[0]:g}, where no weight has gone far, the letters
 have come down to {low[1]:.1%}. Something moved that no learning rate governs; you will find it below.""")
 
 # %% [markdown]
