@@ -1021,33 +1021,28 @@ def _descend(optimizer, loss):
     optimizer.zero_grad(set_to_none=True)
 
 
-def _guesses(model, source, target_images, steps=150):
-    """Learn the model's own guesses, made even over the digits, in its own loop."""
+def _named(model, source, target_images, names, steps=100):
+    """Learn names of the target's images beside print, in a loop of its own."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    even = torch.full((10,), 0.1)
+    bent = right("jiggle")
     model.train()
     for ours, theirs in zip(_batches(len(source), steps), _batches(len(target_images), steps), strict=True):
-        with torch.no_grad():
-            shares = model(target_images[theirs]).softmax(dim=1)
-        even = 0.9 * even + 0.1 * shares.mean(dim=0)
-        balanced = shares / even
-        sure, labels = (balanced / balanced.sum(dim=1, keepdim=True)).max(dim=1)
-        jiggle = right("jiggle")
-        features, target_features = (
-            model.body(jiggle(x)) for x in (source.images[ours], target_images[theirs])
-        )
-        loss = F.cross_entropy(model.head(features), source.labels[ours])
-        learned = F.cross_entropy(model.head(target_features), labels, reduction="none")
-        loss = (
-            loss + (learned * (sure > 0.9)).mean() + right("mmd2")(features, target_features, [2.0, 4.0, 8.0])
-        )
-        _descend(optimizer, loss)
+        loss = F.cross_entropy(model(bent(source.images[ours])), source.labels[ours])
+        _descend(optimizer, loss + F.cross_entropy(model(bent(target_images[theirs])), names[theirs]))
         schedule.step()
     return _statistics(model, target_images)
 
 
-@alternative("adapt_without_labels", "a conditional judge first, then guesses")
+def _corrected(model, target_images):
+    """What the network says of the target, spread along links and made even."""
+    with torch.no_grad():
+        said = _statistics(model, target_images)(target_images).softmax(dim=1)
+    links = right("neighbours")(target_images)
+    return right("spread")(right("even")(right("spread")(said, links)), links)
+
+
+@alternative("adapt_without_labels", "a conditional judge first; names learned in a loop of its own")
 def _(model, source, target_images):
     reverse, strength = right("GradientReversal").apply, right("dann_lambda")
     judge = nn.Sequential(nn.Linear(640, 64), nn.ReLU(), nn.Linear(64, 1))
@@ -1060,11 +1055,16 @@ def _(model, source, target_images):
         now = strength(batch.progress)
         return right("dann_domain_loss")(seen(batch.source, now), seen(batch.target, now))
 
-    model = right("train")(model, source, target_images, fooled, judge=judge, lr=1e-3)
-    return _guesses(model, source, target_images)
+    change = right("jiggle")
+    model = right("train")(
+        model, source, target_images, fooled, judge=judge, lr=1e-3, steps=150, change=change
+    )
+    for _ in range(2):
+        model = _named(model, source, target_images, _corrected(model, target_images).argmax(dim=1))
+    return model
 
 
-@alternative("adapt_without_labels", "MMD first, with wider kernels, then guesses in a loop of its own")
+@alternative("adapt_without_labels", "MMD with other kernels, then shares of classes instead of names")
 def _(model, source, target_images):
     def closer(batch):
         near = torch.cat([batch.source, batch.target]).detach()
@@ -1073,8 +1073,11 @@ def _(model, source, target_images):
             batch.source, batch.target, [middle / 3, middle / 2, middle, 2 * middle]
         )
 
-    model = right("train")(model, source, target_images, closer)
-    return _guesses(model, source, target_images)
+    change = right("jiggle")
+    model = right("train")(model, source, target_images, closer, steps=150, change=change)
+    for _ in range(2):
+        model = _named(model, source, target_images, _corrected(model, target_images))
+    return model
 
 
 @misconception(
@@ -1091,7 +1094,7 @@ def _(model, source, target_images):
     "adapt_without_labels",
     "adabn_alone",
     hint="You replaced BatchNorm's statistics and stopped there. A good first step, a few points for nothing; but no weight has learned "
-    "from the target yet. Go on with MMD, and with the network's own guesses.",
+    "from the target yet. Go on with MMD, and with names that neighbours and frequencies have corrected.",
 )
 def _(model, source, target_images):
     return _statistics(model, target_images)
