@@ -207,6 +207,31 @@ def test_jiggled_images_are_the_same_digits_moved(answers: dict[str, Any]) -> No
     assert float(moved.sum()) == pytest.approx(float(images.sum()), rel=0.5)
 
 
+def test_evened_shares_worked_by_hand(answers: dict[str, Any]) -> None:
+    """Scaling rows and columns keeps the odds ratio, (0.8·0.4 / 0.2·0.6)³; both classes become even."""
+    evened = answers["even"](torch.tensor([[0.8, 0.2], [0.6, 0.4]]))
+    odds = math.sqrt((0.8 * 0.4 / (0.2 * 0.6)) ** 3)
+    share = odds / (1 + odds)
+    assert torch.allclose(evened, torch.tensor([[share, 1 - share], [1 - share, share]]), atol=1e-5)
+
+
+def test_neighbours_link_images_of_one_kind_and_repeat_each_other(answers: dict[str, Any]) -> None:
+    """Links stay within a kind, never to oneself; spreading is what patient repeating comes to."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.rand(2, 1, 32, 32, generator=generator).repeat_interleave(6, dim=0)
+    links = answers["neighbours"](kinds + 0.05 * torch.rand(12, 1, 32, 32, generator=generator))
+    assert torch.equal(links > 0, (links > 0).T)
+    assert float(links.diagonal().abs().max()) == 0
+    assert float(links[:6, 6:].abs().max()) == 0
+    assert ((links > 0).sum(dim=1) >= 4).all()
+    shares = torch.rand(12, 3, generator=generator).softmax(dim=1)
+    repeated = shares
+    for _ in range(1000):
+        repeated = 0.97 * links @ repeated + 0.03 * shares
+    expected = repeated / repeated.sum(dim=1, keepdim=True)
+    assert torch.allclose(answers["spread"](shares, links), expected, atol=1e-4)
+
+
 def test_training_alone_on_print_needs_no_target_and_an_extra_loss_sees_both(answers: dict[str, Any]) -> None:
     """Without `extra` no target is needed; with it, each step brings 64 features of either domain."""
     from tlkit.data import Images
@@ -219,6 +244,7 @@ def test_training_alone_on_print_needs_no_target_and_an_extra_loss_sees_both(ans
 
     def extra(batch: Any) -> float:
         seen.append((tuple(batch.source.shape), tuple(batch.target.shape), tuple(batch.images.shape)))
+        assert torch.equal(batch.images, digits.images[batch.which])
         assert 0 <= batch.progress < 1
         return 0.0
 

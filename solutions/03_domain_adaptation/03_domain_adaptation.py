@@ -3,8 +3,8 @@
 #
 # > **In this lesson you learn to**
 # > - measure how far two domains lie apart, without labels;
-# > - bring them together: by statistics (AdaBN), by moments (CORAL), by kernels (MMD), by an adversary (DANN), and by the
-# >   network's own guesses (self-training);
+# > - bring them together: by statistics (AdaBN), by moments (CORAL), by kernels (MMD), by an adversary (DANN), by the
+# >   network's own guesses (self-training), and by what neighbours and frequencies in the target say;
 # > - recognise when a judge is fooled and the classes are lost all the same;
 # > - notice harm, and choose settings, when there is not a single label to look at.
 # >

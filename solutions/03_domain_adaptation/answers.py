@@ -1102,15 +1102,18 @@ def _(model, source, target_images):
 
 @misconception(
     "adapt_without_labels",
-    "more_print",
-    hint="You trained on, but on print alone. It was read perfectly before; more of it says nothing about handwriting. The extra loss has "
-    "to see `target_images`.",
+    "print_alone",
+    hint="You trained on, on jiggled print, but on print alone. Bending helps a little; yet nothing in print says what handwriting looks like. "
+    "The extra loss has to see `target_images`.",
 )
 def _(model, source, target_images):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     model.train()
-    for some in _batches(len(source), 60):
-        _descend(optimizer, F.cross_entropy(model(source.images[some]), source.labels[some]))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # what a misconception measures must not hang on chance
+        for some in _batches(len(source), 100):
+            bent = right("jiggle")(source.images[some])
+            _descend(optimizer, F.cross_entropy(model(bent), source.labels[some]))
     return _statistics(model, target_images)
 
 
