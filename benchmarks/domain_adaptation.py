@@ -300,11 +300,11 @@ def main() -> None:
     table(f"Side by side, {len(starts)} seeds", side_by_side(starts, networks))
     first = {name: models[: len(few)] for name, models in networks.items()}
     table(f"Only the digits 0 to 4 in the target, {len(few)} seeds", half(few, first))
-    table(f"How a judge must be trained, {len(few)} seeds", judges(few))
     table(
         "Choosing a weight without labels, 3 seeds, accuracy on the training half",
         choices(few, list(few)[:3]),
     )
+    table(f"How a judge must be trained, {len(few)} seeds", judges(few))
 
 
 if __name__ == "__main__":

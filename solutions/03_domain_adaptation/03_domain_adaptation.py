@@ -443,17 +443,18 @@ class GradientReversal(torch.autograd.Function):
     Used as `GradientReversal.apply(features, strength)`; features of any shape, strength a float.
     """
 
-    ### BEGIN SOLUTION
     @staticmethod
-    def forward(ctx, features, strength):
+    def forward(ctx, features: Tensor, strength: float) -> Tensor:
+        ### BEGIN SOLUTION
         ctx.strength = strength
         return features.view_as(features)
+        ### END SOLUTION
 
     @staticmethod
-    def backward(ctx, grad_output):
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor, None]:
+        ### BEGIN SOLUTION
         return -ctx.strength * grad_output, None
-
-    ### END SOLUTION
+        ### END SOLUTION
 
 
 # %% test="GradientReversal"

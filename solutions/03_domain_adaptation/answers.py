@@ -155,25 +155,6 @@ def _(model, target_images):
 
 @misconception(
     "adapt_batchnorm",
-    "dropout_awake",
-    hint="`model.train()` wakes dropout as well: behind it half of the values are missing while you measure. Put only the "
-    "BatchNorm layers into training mode.",
-)
-def _(model, target_images):
-    norms = [m for m in model.modules() if isinstance(m, NORMS)]
-    kept = [m.momentum for m in norms]
-    for m in norms:
-        m.momentum = 1.0
-    model.train(True)
-    with torch.no_grad():
-        model(target_images)
-    for m, momentum in zip(norms, kept, strict=True):
-        m.momentum = momentum
-    return model.eval()
-
-
-@misconception(
-    "adapt_batchnorm",
     "left_in_training_mode",
     hint="The model comes back with BatchNorm in training mode. Then an answer depends on which other images are asked at the "
     "same time, a single image cannot be asked at all, and every question moves the statistics. End with `model.eval()`.",
@@ -1040,28 +1021,6 @@ def _corrected(model, target_images):
         said = _statistics(model, target_images)(target_images).softmax(dim=1)
     links = right("neighbours")(target_images)
     return right("spread")(right("even")(right("spread")(said, links)), links)
-
-
-@alternative("adapt_without_labels", "a conditional judge first; names learned in a loop of its own")
-def _(model, source, target_images):
-    reverse, strength = right("GradientReversal").apply, right("dann_lambda")
-    judge = nn.Sequential(nn.Linear(640, 64), nn.ReLU(), nn.Linear(64, 1))
-
-    def seen(features, now):
-        shares = model.head(features).softmax(dim=1).detach()
-        return judge(reverse((shares[:, :, None] * features[:, None]).flatten(1), now))
-
-    def fooled(batch):
-        now = strength(batch.progress)
-        return right("dann_domain_loss")(seen(batch.source, now), seen(batch.target, now))
-
-    change = right("jiggle")
-    model = right("train")(
-        model, source, target_images, fooled, judge=judge, lr=1e-3, steps=150, change=change
-    )
-    for _ in range(2):
-        model = _named(model, source, target_images, _corrected(model, target_images).argmax(dim=1))
-    return model
 
 
 @alternative("adapt_without_labels", "MMD with other kernels, then shares of classes instead of names")
