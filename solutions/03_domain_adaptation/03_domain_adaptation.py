@@ -1096,8 +1096,8 @@ least one of the two methods is wrong on {unlike["0 to 4 only"] / 2:.0%} or more
 #   *source*, which has labels.
 #
 # All of them can be fooled, for the surest network of all is one that has given a whole cloud the wrong name. In this lesson every weight is 1, as
-# in most papers, and all methods share learning rate and number of steps. In `benchmarks/results/domain_adaptation.md` a weight is also chosen
-# by the second sign, and the table says what that costs against a choice by labels.
+# in most papers, and all methods share learning rate and number of steps. The programme `benchmarks/domain_adaptation.py` can also
+# choose a weight by the second sign, and set that against a choice by labels.
 #
 # To be honest about our own choices: that judges want separate batches and a trained start; that four neighbours, 3 % of one's own opinion
 # and two rounds of a hundred steps are good numbers for the last exercise: all this we know because we looked at labels of the *training half*, on eight draws,
