@@ -117,7 +117,7 @@ def stub_is_not_attempted(spec: Spec, one: Exercise, entry: Mapping[str, Any]) -
     if entry["kind"] == "class":
         stub = (
             "class Blank(type):\n"
-            "    def __getattr__(cls, name):  # a method that is called on the class, as autograd's `apply` is\n"
+            "    def __getattr__(cls, name):  # as autograd's `apply` is called\n"
             "        raise AttributeError(name) if name.startswith('__') else NotImplementedError\n"
             f"class {one.name}(metaclass=Blank):\n"
             "    def __init__(self, *args, **kwargs):\n        raise NotImplementedError"
