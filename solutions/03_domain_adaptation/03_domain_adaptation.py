@@ -1123,7 +1123,7 @@ least one of the two methods is wrong on {unlike["0 to 4 only"] / 2:.0%} or more
 #
 # MNIST holds 70,000 digits of other writers, scanned in another way. Two more tasks for the function that you wrote: from print to MNIST, and from MNIST
 # to the handwriting of this lesson. MNIST has a wide margin around each digit, which is cut off first: what can be seen and undone
-# needs no adaptation (leave it on, and even your function fails). The files (some 12 MB) are loaded once; where they are not on your machine the cells say so and do nothing.
+# needs no adaptation. The files (some 12 MB) are loaded once; where they are not on your machine the cells say so and do nothing.
 # Set `download = True` where there is a network. About half a minute.
 
 # %% tags=["demo"]
