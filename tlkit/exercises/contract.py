@@ -116,7 +116,11 @@ def stub_is_not_attempted(spec: Spec, one: Exercise, entry: Mapping[str, Any]) -
     stub = f"def {one.name}(*args, **kwargs):\n    raise NotImplementedError('write me')\n"
     if entry["kind"] == "class":
         stub = (
-            f"class {one.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError"
+            "class Blank(type):\n"
+            "    def __getattr__(cls, name):  # as autograd's `apply` is called\n"
+            "        raise AttributeError(name) if name.startswith('__') else NotImplementedError\n"
+            f"class {one.name}(metaclass=Blank):\n"
+            "    def __init__(self, *args, **kwargs):\n        raise NotImplementedError"
         )
     exec(stub, namespace)
     verdict = _verdict(spec, one, namespace[one.name], entry)
