@@ -1,9 +1,9 @@
 """Every table of lesson 04 at full seeds: ``python benchmarks/distillation.py [TABLE…] [--draws N]``.
 
-Tables: choose, weights, students, outcome, few, generations, fault, frontier. Printed, and written to
+Tables: choose, students, outcome, few, generations, fault, frontier. Printed, and written to
 ``benchmarks/results/distillation.md``, where tables not asked for stay as they were. The losses and
 `teach_student` are the lesson's own answers, the settings those of its cells.
-Hyper-parameters are chosen in ``choose`` and ``weights`` on 300 digits of the training half that no student
+Hyper-parameters are chosen in ``choose`` on 300 digits of the training half that no student
 is taught on; the 800 test digits are looked at in the other tables only.
 """
 
@@ -165,7 +165,7 @@ def with_maps(kind: str, weight: float, where: Tensor, targets: Tensor, seed: in
             return torch.as_tensor(value)
 
         data = (POOL.images[where], torch.arange(len(where)))
-        fit(model, data, epochs=40, lr=5e-3, batch_size=30, loss=loss, schedule=falling, seed=seed,
+        fit(model, data, epochs=40, lr=5e-3, batch_size=20, loss=loss, schedule=falling, seed=seed,
             progress=False)  # fmt: skip
     return model
 
@@ -176,7 +176,7 @@ def on(model: nn.Module, where: Tensor | None = None) -> float:
 
 
 def choose(draws: int) -> dict[str, Row]:
-    """Settings, judged on 300 digits held back: temperature, epochs, learning rate."""
+    """Settings, judged on 300 digits held back: temperature, epochs, learning rate, weights of hints."""
     rows: dict[str, Row] = {}
     for seed in tqdm(range(100, 100 + draws), desc="choose"):
         labelled, others = draw(seed)
@@ -192,22 +192,13 @@ def choose(draws: int) -> dict[str, Row]:
             found[f"T = 4, learning rate {lr:g}"] = on(taught(logits, rest, seed, lr=lr), held)
         for epochs in (30, 60, 120):
             found[f"labels only, {epochs} epochs"] = on(alone(labelled, seed, epochs=epochs), held)
+        for kind, weight in (("answers", 0.0), ("hint", 0.1), ("hint", 1.0), ("hint", 10.0),
+                             ("attention", 1.0), ("attention", 10.0), ("attention", 100.0)):  # fmt: skip
+            found[f"60 images, {kind} × {weight:g}"] = on(
+                with_maps(kind, weight, rest[:60], logits, seed), held
+            )
         for name, value in found.items():
             rows.setdefault(name, []).append(value)
-    return rows
-
-
-def weights(draws: int) -> dict[str, Row]:
-    """Weights of hints and attention on 60 images, judged on 300 digits held back."""
-    rows: dict[str, Row] = {}
-    for seed in tqdm(range(100, 100 + draws), desc="weights"):
-        labelled, others = draw(seed)
-        held, rest = others[:300], others[300:]
-        logits = teacher_for(labelled).logits(described()[0])
-        for kind, weight in (("answers", 0.0), ("hint", 1.0), ("hint", 10.0),
-                             ("attention", 1.0), ("attention", 10.0), ("attention", 100.0)):  # fmt: skip
-            accuracy = on(with_maps(kind, weight, rest[:60], logits, seed), held)
-            rows.setdefault(f"{kind} × {weight:g}", []).append(accuracy)
     return rows
 
 
@@ -337,7 +328,7 @@ def frontier(draws: int) -> dict[str, Row]:
     return rows
 
 
-TABLES = {f.__name__: f for f in (choose, weights, students, outcome, few, generations, fault, frontier)}
+TABLES = {f.__name__: f for f in (choose, students, outcome, few, generations, fault, frontier)}
 
 
 def as_markdown(table: Callable[[int], dict[str, Row]], draws: int) -> str:

@@ -901,9 +901,9 @@ accept("teach_student", "points that the student lies behind its teacher", at_le
 accept("teach_student", "images the teacher was asked about", at_least=1)
 
 
-def _train(student, images, targets, loss, epochs=8, batch=32):
+def _train(student, images, targets, loss, epochs=8, batch=32, lr=5e-3):
     """Plain training with Adam; the rate falls linearly to 0."""
-    adam = torch.optim.AdamW(student.parameters(), lr=5e-3)
+    adam = torch.optim.AdamW(student.parameters(), lr=lr)
     steps = epochs * math.ceil(len(images) / batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: max(0.0, 1 - step / steps))
     student.train()
@@ -927,17 +927,18 @@ def _soft(ours, theirs, temperature=4.0):
     return temperature**2 * _kl(ours, theirs, temperature)
 
 
-def _with_moved(images, largest=2):
-    """The images, and each of them once more, moved by up to so many pixels."""
-    steps = torch.randint(-largest, largest + 1, (len(images), 2))
-    moved = [image.roll(tuple(step), dims=(1, 2)) for image, step in zip(images, steps.tolist(), strict=True)]
+def _with_moved(images, copies=3):
+    """The images, and moved ones: so many copies of each, by up to two pixels."""
+    steps = torch.randint(-2, 3, (copies * len(images), 2)).tolist()
+    again = images.repeat(copies, 1, 1, 1)
+    moved = [image.roll(step, dims=(1, 2)) for image, step in zip(again, steps, strict=True)]
     return torch.cat([images, torch.stack(moved)])
 
 
 @alternative("teach_student", "a loop of one's own, on unlabelled images and moved ones alone")
 def _(teacher, student, unlabelled, images, labels):
     many = _with_moved(unlabelled)
-    return _train(student, many, _answers(teacher, many), _soft)
+    return _train(student, many, _answers(teacher, many), _soft, epochs=6, batch=128, lr=1e-2)
 
 
 @alternative("teach_student", "whole sets moved four ways, at T = 2, in larger batches")

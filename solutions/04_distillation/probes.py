@@ -392,7 +392,7 @@ exercise(
         "its loss is called with the student's logits and the teacher's for the same images.",
         "`answers = extract(teacher, unlabelled)`; a loss `lambda ours, theirs: distillation_loss(ours, theirs, "
         "theirs.argmax(dim=1), 4.0, 1.0)`; fit for 8 epochs with a learning rate of 5e-3 that falls to 0. For room: "
-        "before asking, add each image once more, moved by `image.roll(step, dims=(1, 2))`, `step` up to two pixels.",
+        "before asking, add moved copies of each image, `image.roll(step, dims=(1, 2))` with steps of up to two pixels.",
     ),
 )
 
