@@ -43,8 +43,8 @@ from tlkit.widgets import TemperatureDial
 # | part | size | used for |
 # |---|---|---|
 # | labelled digits | 100, drawn from `pool` | the teacher's head; the student of the baseline |
-# | the rest of `pool` | 897, **labels set aside** | the teacher answers, the student learns; for *choices* we hold 300 of them back, with labels |
-# | `test` | 800 | numbers we report, after all choices are made |
+# | the rest of `pool` | 897, **labels set aside** | the teacher answers, the student learns; for *choices* 300 of them were held back, with labels |
+# | `test` | 800 | numbers we report, after all choices are made; the exam of *Teach the student* |
 
 # %% tags=["demo"]
 pool, test = digits_split()
@@ -82,7 +82,7 @@ sizes = [sum(p.numel() for p in network.parameters()) for network in (teacher, s
 print(f"teacher {sizes[0]:,} parameters, student {sizes[1]:,}: one for {sizes[0] / sizes[1]:.0f}")
 
 # %% [markdown]
-# What can it learn by itself, from the same hundred labels? It is trained for 60 epochs, with a learning rate that
+# What can it learn by itself, from the same hundred labels? It is trained for 30 epochs, with a learning rate that
 # falls from 0.005 to 0. (These, like all settings below, were tried out on 300 digits held back from the pool.)
 
 
@@ -95,7 +95,7 @@ def falling(step: int, total: int) -> float:
 def alone(labelled: Tensor, widths=(12, 24, 32), seed: int = 0, labels: Tensor = pool.labels) -> nn.Module:
     """A student trained on the labelled digits, without a teacher."""
     student, data = small_network(widths, seed), (pool.images[labelled], labels[labelled])
-    fit(student, data, epochs=60, lr=5e-3, batch_size=32, schedule=falling, seed=seed, progress=False)
+    fit(student, data, epochs=30, lr=5e-3, batch_size=32, schedule=falling, seed=seed, progress=False)
     return student.eval()
 
 
@@ -289,12 +289,13 @@ quiz("who_wins")
 #
 # Write `teach_student(teacher, student, unlabelled, images, labels)` and return the student, taught.
 #
-# - `unlabelled` are some 600 digits without labels; `images` and `labels` are the hundred that the teacher's head was fitted on.
-# - On digits that neither has seen the student should lie at most **two points** behind its teacher. The check has 300 of them,
-#   where luck alone moves a single draw by a point or two; so it lets four points pass.
+# - `unlabelled` are 897 digits without labels; `images` and `labels` are the hundred that the teacher's head was fitted on.
+# - On 800 digits that neither has seen, the test digits, the student should lie at most **two points** behind its teacher.
+# - That can be enough. For more room, the teacher also answers for images that you make: the same digits moved by a pixel or two, say.
 # - The teacher does not change, neither its weights nor its BatchNorm statistics.
 # - `fit(student, (inputs, targets), …, loss=…)` takes any targets: its loss is called with the student's output and the targets of the
-#   same images. Nothing else is needed; a few seconds.
+#   same images. Ten seconds of training are enough.
+# - Try settings on digits that you hold back. Whoever changes them until the check passes has chosen on the exam.
 
 
 # %% solution="teach_student"
@@ -315,13 +316,24 @@ def teach_student(
     """
     ### BEGIN SOLUTION
     every = torch.cat([unlabelled, images])
+    steps = torch.randint(-2, 3, (3 * len(every), 2)).tolist()
+    moved = [image.roll(step, dims=(1, 2)) for image, step in zip(every.repeat(3, 1, 1, 1), steps, strict=True)]
+    every = torch.cat([every, torch.stack(moved)])
     targets = extract(teacher, every)
 
     def loss(ours: Tensor, theirs: Tensor) -> Tensor:
         return distillation_loss(ours, theirs, theirs.argmax(dim=1), temperature=4.0, alpha=1.0)
 
-    settings = {"epochs": 14, "lr": 5e-3, "batch_size": 32, "schedule": lambda step, total: 1 - step / total}
-    fit(student, (every, targets), loss=loss, **settings)
+    fit(
+        student,
+        (every, targets),
+        epochs=6,
+        lr=1e-2,
+        batch_size=128,
+        loss=loss,
+        schedule=lambda step, total: 1 - step / total,
+        progress=False,
+    )
     return student
     ### END SOLUTION
 
@@ -329,86 +341,62 @@ def teach_student(
 # %% test="teach_student"
 
 # %% [markdown]
-# Now the whole picture: the student on its own; taught by the teacher's **hard** answers (its most probable digit, as
-# if it were a label); and taught by its **soft** answers. First the training that they share:
+# From here on your function does the teaching. First the whole picture, over two draws of the hundred labels: teacher,
+# student on its own, student taught. About fifteen seconds.
 
 
 # %% tags=["demo"]
-def taught(targets: Tensor, where: Tensor, temperature=4.0, widths=(12, 24, 32), seed=0) -> nn.Module:
-    """A student taught by the logits `targets` of the images at `where` in the pool, without labels."""
-    student, data = small_network(widths, seed), (pool.images[where], targets[where])
-
-    def soft_only(ours: Tensor, theirs: Tensor) -> Tensor:
-        return distillation_loss(ours, theirs, theirs.argmax(dim=1), temperature, alpha=1.0)
-
-    settings = {"epochs": 8, "lr": 5e-3, "batch_size": 32, "schedule": falling, "progress": False}
-    fit(student, data, loss=soft_only, seed=seed, **settings)
-    return student.eval()
+def teacher_of(seed: int, labels: Tensor = pool.labels) -> nn.Module:
+    """glyphnet with a head for the hundred digits of a draw, labelled as `labels` says."""
+    network, (labelled, _) = load_backbone("glyphnet"), draw(seed)
+    network.head = linear_probe(features[labelled], labels[labelled], 10, l2=0.1).as_linear()
+    return network
 
 
-# %% [markdown]
-# At which temperature? That is a choice, made on 300 digits that are held back from the teaching:
-
-# %% tags=["demo"]
-held_back, rest = others[:300], others[300:]
-for heat in tqdm((1.0, 4.0, 16.0), desc="temperatures", leave=False):
-    pupil = taught(answers, rest, heat)
-    print(f"T = {heat:4g}: {evaluate(pupil, pool.subset(held_back)).accuracy:.1%} of the digits held back")
-
-# %% [markdown]
-# Who takes the best of these three chooses by luck: one digit of the 300 is a third of a point, and with other draws
-# another temperature wins. Over four draws the means for T = 1, 2 and 4 lay within 0.2 points, those for 8 and 16 half a
-# point lower. This teacher, fitted on a hundred digits, is modest: its answers are soft already at T = 1. We take 4, a
-# usual choice. Now the comparison, over three draws of the hundred labels; about fifteen seconds.
+def pupil_of(
+    model: nn.Module, seed: int, count: int = 300, widths=(12, 24, 32), labels: Tensor = pool.labels
+) -> nn.Module:
+    """A student that `model` has taught, by your function, on `count` unlabelled digits of a draw."""
+    labelled, others = draw(seed)
+    known = pool.images[labelled], labels[labelled]
+    return teach_student(model, small_network(widths, seed), pool.images[others[:count]], *known)
 
 
 # %% tags=["demo"]
-def without_doubt(logits: Tensor) -> Tensor:
-    """Logits of a teacher that names the same digits and never hesitates."""
-    return 20 * F.one_hot(logits.argmax(dim=1), 10).float()
-
-
-# %% tags=["demo"]
-networks = {}  # draw -> its students, kept for later
+loners = [loner, alone(draw(1)[0], seed=1)]
 
 
 def one_draw(seed: int) -> dict[str, float]:
     """Test accuracy of a teacher and of its students, on one draw of the hundred labels."""
-    labelled, others = draw(seed)
-    probe = linear_probe(features[labelled], pool.labels[labelled], 10, l2=0.1)
-    logits = probe.logits(features)
-    found = {"teacher": probe.accuracy(test_features, test.labels)}
-    networks[seed] = {"student, labels only": alone(labelled, seed=seed)}
-    hard = without_doubt(logits)
-    networks[seed]["student, hard answers"] = taught(hard, others, temperature=1.0, seed=seed)
-    networks[seed]["student, soft answers"] = taught(logits, others, seed=seed)
-    return found | {name: evaluate(network, test).accuracy for name, network in networks[seed].items()}
+    networks = {"teacher": teacher_of(seed), "student, labels only": loners[seed]}
+    networks["student, taught"] = pupil_of(networks["teacher"], seed, count=897)
+    return {name: evaluate(network, test).accuracy for name, network in networks.items()}
 
 
 # %% tags=["demo"]
-draws = [one_draw(seed) for seed in tqdm(range(3), desc="draws", leave=False)]
+draws = [one_draw(seed) for seed in tqdm(range(2), desc="draws", leave=False)]
 scores = {name: torch.tensor([one[name] for one in draws]) for name in draws[0]}
 bars(
     {name: float(found.mean()) for name, found in scores.items()},
-    spread={name: float(found.std()) for name, found in scores.items()},
     title="Who learned from whom, a hundred labels",
-    unit="accuracy on 800 test digits (mean ± spread of 3 draws)",
+    unit="accuracy on 800 test digits (mean of 2 draws)",
     percent=True,
-    highlight="student, soft answers",
+    highlight="student, taught",
 )
 
 # %% tags=["demo", "prose"]
-behind = 100 * (scores["teacher"] - scores["student, soft answers"])
+behind = 100 * (scores["teacher"] - scores["student, taught"])
 lost = 100 * (scores["teacher"] - scores["student, labels only"])
-hard_gap = 100 * (scores["student, soft answers"] - scores["student, hard answers"])
 Markdown(f"""With a fifteenth of the parameters the taught student lies **{behind.mean():.1f} points** behind its
-teacher (between {behind.min():.1f} and {behind.max():.1f} over the draws). On its own it lies
-{lost.mean():.1f} points behind: the network was never too
-small, the labels were too few. Soft answers against hard ones: {hard_gap.mean():+.1f} ± {hard_gap.std():.1f} points.
-With so many images most of the gain comes from *having* an answer for each. With few it may be different: we come
-back to that.""")
+teacher ({behind[0]:.1f} and {behind[1]:.1f} in the two draws). On its own it lies
+{lost.mean():.1f} points behind: the network was never too small, the labels were too few.""")
 
 # %% [markdown]
+# And the temperature? It is a choice, made on 300 digits held back from the teaching. Over four draws the means for T = 1,
+# 2 and 4 lay within 0.2 points, those for 8 and 16 lower by half a point to one, and from draw to draw each moved by half a
+# point: who takes the best of one draw chooses by luck. This teacher, fitted on a hundred digits, is modest: its answers
+# are soft already at T = 1. We take 4, a usual choice. (All such tables: `benchmarks/results/distillation.md`.)
+#
 # ## What the teacher sees on the way
 #
 # Answers are the end of a long way. A student can also be told what the teacher sees half-way. **FitNets** (Romero et
@@ -533,8 +521,9 @@ figure
 
 # %% [markdown]
 # Does it help? With 897 images the answers alone are nearly enough, so we make it hard: only **60** unlabelled images,
-# three draws. And we ask once more what doubts are worth: hard answers against soft ones. The weights (10 for the hint,
-# 1 for attention) were chosen on digits held back. About fifteen seconds.
+# three draws. And we ask what doubts are worth: the teacher's **hard** answers (its most probable digit, as if it were a
+# label) against its **soft** ones. The weights (10 for the hint, 1 for attention) were tried out on digits held back.
+# About fifteen seconds.
 
 
 # %% tags=["demo"]
@@ -564,6 +553,11 @@ def distil_with(kind: str, where: Tensor, targets: Tensor, seed: int) -> nn.Modu
 
 
 # %% tags=["demo"]
+def without_doubt(logits: Tensor) -> Tensor:
+    """Logits of a teacher that names the same digits and never hesitates."""
+    return 20 * F.one_hot(logits.argmax(dim=1), 10).float()
+
+
 def from_sixty(kind: str, seed: int) -> float:
     """Test accuracy after 60 unlabelled images."""
     labelled, others = draw(seed)
@@ -573,11 +567,8 @@ def from_sixty(kind: str, seed: int) -> float:
 
 
 # %% tags=["demo"]
-few = {"hard answers": [], "soft answers": [], "soft answers + hint": [], "soft answers + attention": []}
-for seed in tqdm(range(3), desc="draws", leave=False):
-    for kind, found in few.items():
-        found.append(from_sixty(kind, seed))
-few = {kind: torch.tensor(found) for kind, found in few.items()}
+kinds = ("hard answers", "soft answers", "soft answers + hint", "soft answers + attention")
+few = {kind: torch.tensor([from_sixty(kind, seed) for seed in range(3)]) for kind in tqdm(kinds, leave=False)}
 bars(
     {kind: float(found.mean()) for kind, found in few.items()},
     spread={kind: float(found.std()) for kind, found in few.items()},
@@ -591,13 +582,15 @@ gain = {kind: 100 * (found - few["soft answers"]) for kind, found in few.items()
 doubts = -gain["hard answers"]
 more = {kind: gain[f"soft answers + {kind}"] for kind in ("hint", "attention")}
 said = ", ".join(f"{kind} {found.mean():+.1f} ± {found.std():.1f} points" for kind, found in more.items())
-Markdown(f"""With sixty images soft answers are worth **{doubts.mean():+.1f} ± {doubts.std():.1f} points** against hard ones:
-each of them says more than one word, and here there are few. That is dark knowledge at work. What the teacher sees on
-the way, on top of soft answers: {said}. Read this with its spread: three draws settle differences of
-several points, not of one. On the digits held back, over four draws, a hint of weight 10 gained three points and
-attention nothing at any weight; with weight 100 it did harm.""")
+Markdown(f"""Here soft answers differ from hard ones by **{doubts.mean():+.1f} ± {doubts.std():.1f} points**: each of them
+says more than one word, and there are few. What the teacher sees on the way, on top of soft answers:
+{said}. Read this with its spread: three draws settle differences of several points, not of one.""")
 
 # %% [markdown]
+# On the digits held back, over four draws of 60 images, soft answers alone came to 84.8 %, with a hint of weight 0.1, 1 or
+# 10 to 86.2, 86.0 and 87.9 %; single draws lay 1 to 4 points around these means. Perhaps the hint helps a little; four draws
+# do not prove it. Attention gave nothing at weights 1 and 10 (84.2 and 83.2 %), and at 100 it did harm (66.3 %).
+#
 # ## What compression saves
 #
 # "A fifteenth of the size" was about parameters. A device may care about something else: bytes to store,
@@ -663,14 +656,15 @@ def compression_report(
 # %% test="compression_report"
 
 # %% [markdown]
-# With it we draw the frontier: students from very thin to half the teacher's width, each on its own and each taught.
-# The times are for one batch of 64 images. One run each, about ten seconds.
+# With it we draw the frontier: thinner and thinner students, each on its own and each taught. To save time
+# they see only 300 unlabelled digits here, as do all students below. The times are for one batch of 64 images. One run
+# each, about fifteen seconds.
 
 
 # %% tags=["demo"]
 def of_width(*widths: int) -> dict[str, float]:
     """Sizes of a student of these widths, and its test accuracy, taught and alone."""
-    pupil, single = taught(answers, others, widths=widths), alone(labelled, widths)
+    pupil, single = pupil_of(teacher, 0, widths=widths), alone(labelled, widths)
     size = compression_report(teacher, pupil, test.images[:64])["student"]
     return size | {"taught": evaluate(pupil, test).accuracy, "alone": evaluate(single, test).accuracy}
 
@@ -678,9 +672,9 @@ def of_width(*widths: int) -> dict[str, float]:
 # %% tags=["demo"]
 both = compression_report(teacher, loner, test.images[:64])
 big = both["teacher"] | {"taught": draws[0]["teacher"]}
-ours = {"taught": draws[0]["student, soft answers"], "alone": draws[0]["student, labels only"]}
-ours = both["student"] | ours
-frontier = [of_width(4, 8, 12), ours, of_width(24, 48, 64)]
+frontier = [of_width(4, 8, 12), of_width(8, 16, 24), of_width(12, 24, 32)]
+ours = frontier[-1]
+
 
 # %% tags=["demo"]
 figure, (left, right) = picture(9.2, 3.9, 1, 2)
@@ -709,35 +703,26 @@ costs a little just for being called. The smallest one, with {frontier[0]["param
 # ## Students become teachers
 #
 # Furlanello et al. (2018) took teacher and student of the *same* size, let the student teach the next one, and so on:
-# *born-again networks*. Ours begin with the loner, which knows a hundred labels; each generation teaches the next on
-# the other 897 images, without labels.
+# *born-again networks*. Ours begin with the loner, which knows a hundred labels; each generation teaches the next, by
+# your function.
 
 # %% tags=["demo"]
 quiz("generations")
 
 
 # %% tags=["demo"]
-def family(seed: int, generations: int = 3) -> list[float]:
-    """Test accuracy of the student on its own, and of the generations after it."""
-    parent, others = networks[seed]["student, labels only"], draw(seed)[1]
-    line = [evaluate(parent, test).accuracy]
-    for generation in range(1, generations + 1):
-        parent = taught(extract(parent, pool.images), others, seed=10 * seed + generation)
-        line.append(evaluate(parent, test).accuracy)
-    return line
-
-
-# %% tags=["demo"]
-families = [family(seed) for seed in tqdm(range(2), desc="families", leave=False)]
-for seed, line in enumerate(families):
-    print(f"draw {seed}: " + "  ->  ".join(f"{accuracy:.1%}" for accuracy in line))
+family, known = [loner], (pool.images[labelled], pool.labels[labelled])
+for generation in tqdm((1, 2), desc="generations", leave=False):
+    child = small_network(seed=generation)
+    family.append(teach_student(family[-1], child, pool.images[others[:300]], *known))
+line = [evaluate(network, test).accuracy for network in family]
+print("from generation to generation: " + "  ->  ".join(f"{accuracy:.1%}" for accuracy in line))
 
 # %% tags=["demo", "prose"]
-change = 100 * torch.tensor(families).diff(dim=1).mean(dim=0)
-Markdown(f"""From one generation to the next accuracy changes by {", ".join(f"{step:+.1f}" for step in change)} points
-(mean of two families): next to nothing. No new fact about digits enters; a child sees nine times as many images, but
-all it hears about them is what its parent would have said. The teacher of this lesson lifted the same network to
-{scores["student, soft answers"].mean():.1%}; it knew something to pass on.""")
+change = 100 * torch.tensor(line).diff()
+Markdown(f"""From one generation to the next accuracy changes by {" and ".join(f"{step:+.1f}" for step in change)} points.
+No new fact about digits enters; a child sees 300 images more, but all it hears about them is what its parent would have said. On these images the teacher of this lesson
+lifted the same network to {ours["taught"]:.1%}; it knew something to pass on.""")
 
 # %% [markdown]
 # ## When the teacher is wrong
@@ -751,7 +736,7 @@ quiz("wrong_teacher")
 # %% tags=["demo"]
 faulty = torch.where(pool.labels == 7, 1, pool.labels)
 misled = linear_probe(features[labelled], faulty[labelled], 10, l2=0.1)
-heir = taught(misled.logits(features), others)
+heir = pupil_of(teacher_of(0, labels=faulty), 0, labels=faulty)
 read = {"teacher": misled.predict(test_features), "student": extract(heir, test.images).argmax(dim=1)}
 sevens = test.labels == 7
 for name, digits in read.items():
