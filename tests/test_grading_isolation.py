@@ -29,7 +29,8 @@ pytestmark = pytest.mark.skipif(not linux.supported(), reason="tlkit grade needs
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "the secret 8c61f"
-PROBES = b'from tlkit.exercises import exercise, probe\nexercise("f", difficulty=1, minutes=1, why="w", hints=("h",))\n'
+PROBES = b"from tlkit.exercises import exercise, probe\n"
+PROBES += b'exercise("f", difficulty=1, minutes=1, why="w", hints=("h",))\n'
 PROBES += b'@probe("f", points=1)\ndef _(f, rng):\n    """p"""\n    return {"one": 1}\n'
 LIMITS = Limits(total_seconds=60.0, memory_bytes=400 << 20, disk_bytes=64 << 20, files=2_000, processes=24)
 SHUT_IN = (Level.landlock, Level.namespaces)
@@ -37,7 +38,7 @@ SHUT_IN = (Level.landlock, Level.namespaces)
 
 @pytest.fixture(scope="module")
 def course() -> Iterator[Path]:
-    """A course root with a secret in it, and a home: both hidden. Not below /tmp, which a room has of its own."""
+    """A course root with a secret in it. Not below /tmp, which a room has of its own."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -70,21 +71,22 @@ def attack(zygote: Zygote, *cells: str, seconds: float = 20.0) -> Transcript:
     job = {"files": {"probes.py": base64.b64encode(PROBES).decode()}, "steps": steps}
     found = zygote.run({**job, "seeds": {}, "public": {}, "about": {}})
     assert zygote.alive
-    assert workers(zygote) == []
+    assert workers(zygote, mark) == []
     return found
 
 
-def workers(zygote: Zygote) -> list[int]:
-    """Processes that are left of any worker: the zygote's descendants, and orphans with its environment."""
+def workers(zygote: Zygote, mark: str) -> list[int]:
+    """Processes that are left of a worker: those with the zygote's environment, or with the worker's."""
     left = []
-    home = zygote._home.encode()
+    marks = (zygote._home.encode(), mark.encode())
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if int(folder.name) != zygote._process.pid and home in (folder / "environ").read_bytes():
+            environment = (folder / "environ").read_bytes()
+            if int(folder.name) != zygote._process.pid and any(one in environment for one in marks):
                 left.append(int(folder.name))
     deadline = time.monotonic() + 3  # a keeper ends after its last word
-    if left and time.monotonic() < deadline:
-        time.sleep(0.3)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
         left = [one for one in left if Path(f"/proc/{one}").exists() and not zombie(one)]
     return left
 
@@ -111,16 +113,18 @@ def shut(zygote: Zygote) -> None:
 
 
 def test_honest_work_is_done(zygote: Zygote) -> None:
-    """Files in the working folder, lazy imports, a figure, threads, a program that ends: all work as usual."""
+    """Files in the working folder, lazy imports, a figure, threads, a program: all work as usual."""
     found = attack(
         zygote,
         "from pathlib import Path\nPath('a.txt').write_text('x'); Path('b.txt').touch()\n"
         "import shutil; shutil.copy('a.txt', 'c.txt'); shutil.rmtree\nprint(sorted(os.listdir()))",
         "import xml.dom.minidom, sqlite3, torch, numpy as np\n"
-        "np.save('w.npy', np.ones(3)); torch.save(torch.ones(2), 'w.pt'); print(torch.load('w.pt').sum(), np.load('w.npy').sum())",
-        "import threading, tempfile\nt = threading.Thread(target=lambda: print('thread')); t.start(); t.join()\n"
+        "np.save('w.npy', np.ones(3)); torch.save(torch.ones(2), 'w.pt')\n"
+        "print(torch.load('w.pt').sum(), np.load('w.npy').sum())",
+        "import threading, tempfile\n"
+        "t = threading.Thread(target=lambda: print('thread')); t.start(); t.join()\n"
         "with tempfile.NamedTemporaryFile() as f: print('temporary', f.write(b'x'))",
-        "print(subprocess.run(['/bin/sh', '-c', 'echo shell; sleep 0.01'], capture_output=True, text=True).stdout)",
+        "print(subprocess.run(['/bin/sh', '-c', 'echo shell'], capture_output=True, text=True).stdout)",
         "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()",
         "import asyncio\nasync def f(): return 'awaited'\nprint(asyncio.run(f()))",
         "open('d/e', 'w')",
@@ -163,10 +167,10 @@ def test_nothing_of_others_is_read(zygote: Zygote, course: Path) -> None:
         f"for path in {[str(path) for path in paths]!r}:\n"
         "    try:\n        got = os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read(99)\n"
         "    except OSError: continue\n"
-        "    got = [name for name in got if name not in ('tlkit', '.venv', '.pyenv', '.local')] if isinstance(got, list) else got\n"
+        "    if isinstance(got, list): got = set(got) - {'tlkit', '.venv', '.pyenv', '.local'}\n"
         "    if got: print('GOT', path, got)",
         "print(dict(os.environ))",
-        "print([name for name in os.listdir('/proc') if name.isdigit()] if os.access('/proc', os.R_OK) else '')",
+        "print([name for name in os.listdir('/proc') if name.isdigit()])",
         "print(open('/proc/self/environ').read())",
         f"os.link({str(course / 'gradebook.db')!r}, 'g'); print('GOT', open('g').read())",
         f"os.symlink({str(course / 'gradebook.db')!r}, 's'); print('GOT', open('s').read())",
@@ -206,7 +210,7 @@ def test_nothing_of_others_is_written(zygote: Zygote, course: Path) -> None:
     after = book.stat()
     assert book.read_text() == SECRET
     assert (after.st_mode, after.st_mtime, after.st_ino) == (before.st_mode, before.st_mtime, before.st_ino)
-    assert os.listdir(course) == ["gradebook.db"]
+    assert [path.name for path in course.iterdir()] == ["gradebook.db"]
     assert here.read_bytes() == code
     assert here.stat().st_mode & 0o444
     assert not Path(sys.prefix, "sitecustomize.py").exists()
@@ -216,7 +220,7 @@ def test_nothing_of_others_is_written(zygote: Zygote, course: Path) -> None:
 
 
 def test_no_network(zygote: Zygote, tmp_path: Path) -> None:
-    """A listener on this machine hears nothing, by TCP, UDP, a path or an abstract name; nothing can be bound."""
+    """Listeners on this machine hear nothing: by TCP, UDP, a path or an abstract name."""
     shut(zygote)
     with contextlib.ExitStack() as stack:
         tcp, udp, path, name = (
@@ -243,12 +247,12 @@ def test_no_network(zygote: Zygote, tmp_path: Path) -> None:
         found = attack(
             zygote,
             f"socket.create_connection(('127.0.0.1', {tcp.getsockname()[1]}), 2)",
-            f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {udp.getsockname()[1]}))",
+            f"s = socket.socket(type=2); s.sendto(b'x', ('127.0.0.1', {udp.getsockname()[1]}))",
             f"socket.socket(socket.AF_UNIX).connect({place!r})",
             f"socket.socket(socket.AF_UNIX).connect({name.getsockname()!r})",
             "print('RESOLVED', socket.getaddrinfo('example.org', 80))",
             f"s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(0.2)",
-            "libc = ctypes.CDLL(None); print('URING', libc.syscall(425, 4, ctypes.create_string_buffer(200)))",
+            "b = ctypes.create_string_buffer(200); print('URING', ctypes.CDLL(None).syscall(425, 4, b))",
         )
         Path(place).unlink()
         assert found.ended == "done", found
@@ -278,7 +282,8 @@ def test_others_are_not_signalled(zygote: Zygote) -> None:
             zygote,
             f"import resource; resource.prlimit({sleeper.pid}, resource.RLIMIT_CPU, (0, 0))",
             f"import resource; resource.prlimit({os.getpid()}, resource.RLIMIT_NOFILE, (3, 3))",
-            f"import fcntl; a, b = socket.socketpair(); fcntl.fcntl(a, 8, {sleeper.pid}); fcntl.fcntl(a, 10, 9);"
+            f"import fcntl; a, b = socket.socketpair()\n"
+            f"fcntl.fcntl(a, 8, {sleeper.pid}); fcntl.fcntl(a, 10, 9);"
             "fcntl.fcntl(a, 4, 0o20000); b.send(b'x')",
         )
         attack(zygote, "os.kill(-1, 9)")
@@ -299,11 +304,13 @@ def test_others_are_not_looked_into(zygote: Zygote) -> None:
         f"for one in ({pid}, {os.getpid()}, os.getppid()):\n"
         "    print('P', libc.ptrace(16, one, 0, 0))\n"
         f"    print('P', libc.process_vm_readv(one, {memory}, 1, {memory}, 1, 0))\n"
-        "    print('P', libc.syscall(438, os.pidfd_open(one) if os.path.exists(f'/proc/{one}') else 99, 0, 0))",
-        f"print('P', len(os.listdir('/proc/{pid}/task')) - 99 if 0 else -1); open('/proc/{pid}/mem', 'rb').seek(1); print('P', 1)",
+        "    print('P', libc.syscall(438, libc.syscall(434, one, 0), 0, 0))",
+        f"open('/proc/{pid}/mem', 'rb').seek(1); print('P', 1)",
         "libc = ctypes.CDLL(None)\n"
-        "for call in ((272, 0x10000000), (272, 0x20000), (308, 0, 0), (321, 0, 0, 0), (323, 0), (319, b'a', 0), (298, 0, 0, 0, 0, 0),"
-        " (165, b'none', b'/tmp', b'tmpfs', 0, 0), (161, b'/tmp'), (428, -100, b'/', 1), (29, 0, 4096, 0o1600), (250, 0, -3, 1),"
+        "if os.uname().machine == 'x86_64':\n  for call in ((272, 0x10000000), (272, 0x20000), (308, 0, 0), (321, 0, 0, 0), (323, 0),"
+        " (319, b'a', 0), (298, 0, 0, 0, 0, 0),"
+        " (165, b'none', b'/tmp', b'tmpfs', 0, 0), (161, b'/tmp'), (428, -100, b'/', 1),"
+        " (29, 0, 4096, 0o1600), (250, 0, -3, 1),"
         " (157, 1, 0, 0, 0, 0), (157, 4, 0, 0, 0, 0), (56, 0x10000000 | 17, 0, 0, 0, 0)):\n"
         "    print('P', libc.syscall(*call))",
     )
@@ -314,7 +321,7 @@ def test_others_are_not_looked_into(zygote: Zygote) -> None:
 
 
 def test_everything_dies_with_the_worker(zygote: Zygote, course: Path) -> None:
-    """Detached processes, in sessions of their own, deaf to signals, or forking on and on: `attack` finds none."""
+    """Detached, in sessions of their own, deaf to signals, forking on and on: `attack` finds none."""
     detach = "import os, signal, time\nfor n in range(3):\n    if os.fork(): os._exit(0)\n    os.setsid()\n"
     deaf = "for n in range(1, 32):\n    try: signal.signal(n, signal.SIG_IGN)\n    except OSError: pass\n"
     found = attack(
@@ -336,7 +343,8 @@ def test_floods_end_at_the_limit(zygote: Zygote) -> None:
     started = time.monotonic()
     found = attack(
         zygote,
-        "n = 0\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(30); os._exit(0)\n        n += 1\n"
+        "n = 0\ntry:\n    while True:\n"
+        "        if os.fork() == 0: time.sleep(30); os._exit(0)\n        n += 1\n"
         "except OSError: print('made', n)",
     )
     assert found.ended == "processes" or (
@@ -358,19 +366,25 @@ def test_floods_end_at_the_limit(zygote: Zygote) -> None:
 
 MEMORY = {
     "of its own": "b = []\nwhile True: b.append(bytearray(1 << 24))",
-    "by many": "for n in range(12):\n    if os.fork() == 0: b = bytearray(60 << 20); time.sleep(30); os._exit(0)\ntime.sleep(15)",
+    "by many": "for n in range(12):\n"
+    "    if os.fork() == 0: b = bytearray(60 << 20); time.sleep(30); os._exit(0)\ntime.sleep(15)",
     "by programs": "c = 'x = bytearray(80 << 20); import time; time.sleep(30)'\n"
-    "for n in range(12): subprocess.Popen([sys.executable if os.access(sys.executable, 1) else '/usr/bin/python3', '-S', '-c', c])\n"
+    "program = sys.executable if os.access(sys.executable, 1) else '/usr/bin/python3'\n"
+    "for n in range(12): subprocess.Popen([program, '-S', '-c', c])\n"
     "time.sleep(15)",
     "by orphans": "if os.fork() == 0:\n    if os.fork(): os._exit(0)\n    os.setsid(); b = []\n"
-    "    for n in range(100): b.append(bytearray(1 << 24)); time.sleep(0.01)\n    time.sleep(9)\ntime.sleep(9)",
+    "    for n in range(100): b.append(bytearray(1 << 24)); time.sleep(0.01)\n"
+    "    time.sleep(9)\ntime.sleep(9)",
     "memfd": "fs = []\nfor n in range(40):\n    fs.append(os.memfd_create('a'))\n"
     "    for m in range(16): os.write(fs[-1], bytes(1 << 20))\nprint('REACHED')",
-    "shared": "b = []\nfor n in range(40):\n    m = mmap.mmap(-1, 1 << 24)\n    for at in range(0, 1 << 24, 4096): m[at] = 1\n"
+    "shared": "b = []\nfor n in range(40):\n    m = mmap.mmap(-1, 1 << 24)\n"
+    "    for at in range(0, 1 << 24, 4096): m[at] = 1\n"
     "    m.madvise(mmap.MADV_DONTNEED); b.append(m)\nprint('REACHED')",
     "zero": "b = []\nfor n in range(40):\n    m = mmap.mmap(os.open('/dev/zero', os.O_RDWR), 1 << 24)\n"
-    "    for at in range(0, 1 << 24, 4096): m[at] = 1\n    m.madvise(mmap.MADV_DONTNEED); b.append(m)\nprint('REACHED')",
-    "tables": "b = []\nfor n in range(400):\n    m = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=1)\n"
+    "    for at in range(0, 1 << 24, 4096): m[at] = 1\n"
+    "    m.madvise(mmap.MADV_DONTNEED); b.append(m)\nprint('REACHED')",
+    "tables": "b = []\nfor n in range(400):\n"
+    "    m = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=1)\n"
     "    for at in range(0, 1 << 30, 1 << 21): m[at]\n    b.append(m)\nprint('REACHED')",
 }
 
@@ -387,13 +401,17 @@ def test_memory_ends_at_the_limit(zygote: Zygote, how: str) -> None:
 
 DISK = {
     "one file": "with open('f', 'wb') as f:\n    for n in range(999): f.write(bytes(1 << 20))",
-    "many files": "for n in range(999):\n    with open(f'f{n}', 'wb') as f: f.write(bytes(1 << 20))\n    time.sleep(0.002)\ntime.sleep(1)",
-    "without a name": "fs = []\nfor n in range(400):\n    fs.append(open('f', 'wb')); fs[-1].write(bytes(1 << 20)); fs[-1].flush()\n"
+    "many files": "for n in range(999):\n"
+    "    with open(f'f{n}', 'wb') as f: f.write(bytes(1 << 20))\n    time.sleep(0.002)\ntime.sleep(1)",
+    "without a name": "fs = []\nfor n in range(400):\n    fs.append(open('f', 'wb'))\n"
+    "    fs[-1].write(bytes(1 << 20)); fs[-1].flush()\n"
     "    os.unlink('f'); time.sleep(0.002)\ntime.sleep(1)",
-    "only mapped": "ms = []\nfor n in range(400):\n    f = open('f', 'w+b'); f.truncate(1 << 20); ms.append(mmap.mmap(f.fileno(), 1 << 20))\n"
+    "only mapped": "ms = []\nfor n in range(400):\n    f = open('f', 'w+b'); f.truncate(1 << 20)\n"
+    "    ms.append(mmap.mmap(f.fileno(), 1 << 20))\n"
     "    ms[-1][:] = bytes(1 << 20); f.close(); os.unlink('f'); time.sleep(0.002)\ntime.sleep(1)",
     "empty files": "for n in range(9_999): open(f'e{n}', 'w').close()\ntime.sleep(1)",
-    "out of sight": "os.mkdir('d', 0o300); os.chdir('d')\nfor n in range(99):\n    with open(f'f{n}', 'wb') as f: f.write(bytes(1 << 20))\n"
+    "out of sight": "os.mkdir('d', 0o300); os.chdir('d')\nfor n in range(99):\n"
+    "    with open(f'f{n}', 'wb') as f: f.write(bytes(1 << 20))\n"
     "    time.sleep(0.005)\ntime.sleep(1)",
     "deep": "for n in range(3_000): os.mkdir('d'); os.chdir('d')\ntime.sleep(1)",
 }
@@ -432,7 +450,7 @@ def in_a_child(work: Callable[[], Any]) -> str:
         os.write(writing, text.encode())
         os._exit(0)
     os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
+    with os.fdopen(reading, encoding="utf-8") as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
     return text
@@ -492,7 +510,7 @@ def test_users_that_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_level_that_fails_is_not_offered(monkeypatch: pytest.MonkeyPatch, hidden: list[Path]) -> None:
-    """What a machine forbids is found by trying; what seems to work but keeps nothing away counts as failed."""
+    """What a machine forbids is found by trying; what keeps nothing away counts as failed."""
 
     def forbidden(*_: object) -> None:
         raise PermissionError("not here")

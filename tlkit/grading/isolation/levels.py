@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,7 +105,11 @@ def _works(level: Level, hidden: list[Path]) -> bool:
         os.chmod(name, 0o711)
         folder = Path(name, "room")
         folder.mkdir(0o700)
-        child = os.fork()
+        with (
+            warnings.catch_warnings()
+        ):  # of threads, which a child that only makes system calls can do without
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             code = 1
             try:
