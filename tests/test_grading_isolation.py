@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,17 @@ def zygote(request: pytest.FixtureRequest, hidden: list[Path]) -> Iterator[Zygot
 def attack(zygote: Zygote, *cells: str, seconds: float = 20.0) -> Transcript:
     """Run cells in a worker; afterwards the zygote must be alive and what the worker started dead."""
     mark = f"mark{time.monotonic_ns()}"
-    first = f"import os, sys, subprocess, time, socket, signal, mmap, ctypes\nos.environ['MARK'] = '{mark}'"
-    steps = [{"source": text, "seconds": seconds} for text in (first, *cells)]
-    job = {"files": {"probes.py": base64.b64encode(PROBES).decode()}, "steps": steps}
-    found = zygote.run({**job, "seeds": {}, "public": {}, "about": {}})
+    found = zygote.run(job_of(mark, *cells, seconds=seconds))
     assert zygote.alive
     assert workers(zygote, mark) == []
     return found
+
+
+def job_of(mark: str, *cells: str, seconds: float) -> dict[str, Any]:
+    first = f"import os, sys, subprocess, time, socket, signal, mmap, ctypes\nos.environ['MARK'] = '{mark}'"
+    steps = [{"source": text, "seconds": seconds} for text in (first, *cells)]
+    files = {"probes.py": base64.b64encode(PROBES).decode()}
+    return {"files": files, "steps": steps, "seeds": {}, "public": {}, "about": {}}
 
 
 def workers(zygote: Zygote, mark: str) -> list[int]:
@@ -276,7 +280,8 @@ def test_others_are_not_signalled(zygote: Zygote) -> None:
             f"for one in {targets}:\n    try: os.kill(one, 9)\n    except OSError as error: print(error)",
         )
         attack(zygote, "os.kill(os.getppid(), 9)", "os.killpg(os.getpgid(0), 9)")
-        attack(zygote, "os.kill(0, 9)")
+        found = attack(zygote, "time.sleep(0.5); os.kill(0, 9)")
+        assert found.peak_bytes  # its keeper lived to tell
         attack(zygote, f"signal.pidfd_send_signal(os.pidfd_open({sleeper.pid}), 9)")
         attack(
             zygote,
@@ -307,8 +312,9 @@ def test_others_are_not_looked_into(zygote: Zygote) -> None:
         "    print('P', libc.syscall(438, libc.syscall(434, one, 0), 0, 0))",
         f"open('/proc/{pid}/mem', 'rb').seek(1); print('P', 1)",
         "libc = ctypes.CDLL(None)\n"
-        "if os.uname().machine == 'x86_64':\n  for call in ((272, 0x10000000), (272, 0x20000), (308, 0, 0), (321, 0, 0, 0), (323, 0),"
-        " (319, b'a', 0), (298, 0, 0, 0, 0, 0),"
+        "if os.uname().machine == 'x86_64':\n"
+        "  for call in ((272, 0x10000000), (272, 0x20000), (308, 0, 0), (321, 0, 0, 0),"
+        " (323, 0), (319, b'a', 0), (298, 0, 0, 0, 0, 0),"
         " (165, b'none', b'/tmp', b'tmpfs', 0, 0), (161, b'/tmp'), (428, -100, b'/', 1),"
         " (29, 0, 4096, 0o1600), (250, 0, -3, 1),"
         " (157, 1, 0, 0, 0, 0), (157, 4, 0, 0, 0, 0), (56, 0x10000000 | 17, 0, 0, 0, 0)):\n"
@@ -345,7 +351,7 @@ def test_floods_end_at_the_limit(zygote: Zygote) -> None:
         zygote,
         "n = 0\ntry:\n    while True:\n"
         "        if os.fork() == 0: time.sleep(30); os._exit(0)\n        n += 1\n"
-        "except OSError: print('made', n)",
+        "except OSError: print('made', n); time.sleep(1)",
     )
     assert found.ended == "processes" or (
         "made" in said(found) and int(said(found).split("made")[1].split()[0]) <= 24
@@ -421,7 +427,8 @@ DISK = {
 def test_disk_ends_at_the_limit(zygote: Zygote, how: str) -> None:
     """Files can be neither large nor many, with or without names; nothing of them is left."""
     found = attack(zygote, DISK[how], "print('went on')")
-    assert found.ended == "disk" or "Error" in said(found), (found, said(found))
+    full = ("disk", "died") if how == "only mapped" else ("disk",)  # no page for what was mapped: SIGBUS
+    assert found.ended in full or "Error" in said(found), (found, said(found))
     assert not list(Path(zygote._home).glob("room-*"))
 
 
@@ -436,6 +443,19 @@ def test_workers_do_not_meet(zygote: Zygote) -> None:
     )
     assert "left" not in said(second)
     assert "False" in said(second)
+
+
+def test_a_killed_zygote_takes_nothing_along(zygote: Zygote) -> None:
+    """A submission on its way is finished, and what it started ends with it. (Last: the zygote is gone.)"""
+    detached = "subprocess.Popen(['setsid', '-f', 'sleep', '60'])\nif os.fork() == 0: time.sleep(60)"
+    job = job_of("mark of a killed one", detached, "time.sleep(2); print('finished')", seconds=20)
+    with ThreadPoolExecutor() as threads:
+        found = threads.submit(zygote.run, job)
+        time.sleep(1)
+        zygote._process.kill()
+        assert "finished" in said(found.result())
+    assert found.result().ended == "done"
+    assert workers(zygote, "mark of a killed one") == []
 
 
 def in_a_child(work: Callable[[], Any]) -> str:
@@ -524,7 +544,6 @@ def test_a_level_that_fails_is_not_offered(monkeypatch: pytest.MonkeyPatch, hidd
 
 def test_the_level_is_found_fast(hidden: list[Path]) -> None:
     """Well under a second."""
-    started = time.monotonic()
+    started = time.process_time()
     levels.best(hidden)
-    assert time.monotonic() - started < 2
-    assert threading.active_count() >= 1
+    assert time.process_time() - started < 1

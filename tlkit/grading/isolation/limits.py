@@ -15,7 +15,8 @@ class Limits:
 
     cell_seconds: one cell of the student's. total_seconds: everything together. memory_bytes: what its
     processes hold beyond the libraries that are loaded anyway. processes: at one time, threads counted.
-    output_bytes: what it may send back. disk_bytes, files: of its private /tmp.
+    output_bytes: what it may send back. disk_bytes, files: of its private /tmp;
+    below the level of namespaces that is a folder, looked at three times a second.
     """
 
     cell_seconds: float = 60.0

@@ -75,6 +75,7 @@ def _remove(folder: Path) -> None:
 def _be_worker(channel: socket.socket, shell: Any, shut_in: Callable[[], object]) -> None:
     code = 1
     try:
+        os.setsid()  # else the keeper is in the group that the worker can signal
         Path("/proc/self/oom_score_adj").write_text("900")  # where memory runs out, this one is to go
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         for one in (1, 2):
@@ -110,6 +111,8 @@ def _watch(worker: int, leash: socket.socket, base: int, limits: Limits, folder:
             if leash in ready:
                 return "leash", peak
             family = list(_family(os.getpid()))[1:]  # orphans included
+            if len(family) > limits.processes:
+                return "processes", peak
             held = usage.memory(family, base)
             peak = max(peak, held)
             if held > limits.memory_bytes:
