@@ -158,6 +158,27 @@ def test_damaged_weights_are_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "git checkout" in found.fix
 
 
+@pytest.mark.parametrize(
+    ("level", "status", "word"),
+    [
+        ("namespaces", "ok", "namespaces"),
+        ("landlock", "note", "Landlock"),
+        ("limits", "note", "NO ISOLATION"),
+    ],
+)
+def test_the_sandbox_of_this_machine(
+    level: str, status: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instructors are told how well submissions are shut in here, and how to have it better."""
+    from tlkit.grading.isolation import levels
+
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr(levels, "best", lambda hidden: levels.Level[level])
+    found = doctor.check_isolation()
+    assert (found.status, bool(found.fix)) == (status, status == "note")
+    assert word in found.message
+
+
 def test_a_browser_named_in_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """$CHROMIUM names the browser; a wrong name means none, not another one."""
     browser = tmp_path / "my-browser"

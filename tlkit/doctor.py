@@ -213,6 +213,24 @@ def check_nbgrader() -> Finding:
     return Finding("nbgrader", NOTE, "its helper `alembic` is not on PATH", fix)
 
 
+def check_isolation() -> Finding:
+    """How well `tlkit grade` shuts submissions in here, found by trying (instructors only)."""
+    if not sys.platform.startswith("linux"):
+        fix = "only for grading: use Linux (on Windows: WSL; on a Mac: a container), or plain nbgrader"
+        return Finding("sandbox", NOTE, "`tlkit grade` needs Linux", fix)
+    from tlkit.grading.isolation.levels import MEANING, Level, best
+
+    level = best([Path.home()])
+    message = f"submissions run with {MEANING[level]}"
+    if level is Level.namespaces:
+        return Finding("sandbox", OK, message)
+    fix = (
+        "only for grading: better with user namespaces (in Docker: `--security-opt seccomp=unconfined`; "
+        "on Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
+    )
+    return Finding("sandbox", NOTE, message, fix)
+
+
 def check_browser() -> Finding:
     """A Chromium or Chrome, which only the tests need."""
     browser = find_browser()
@@ -262,6 +280,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     check_course,
     check_weights,
     check_nbgrader,
+    check_isolation,
     check_browser,
 )
 

@@ -16,6 +16,10 @@ from tlkit.grading.settle import settle
 ENDINGS = {
     "time": "the submission ran out of time and was stopped: cells after that were not run",
     "memory": "the submission used more memory than it may and was stopped: cells after that were not run",
+    "disk": "the submission wrote more or larger files than it may and was stopped: "
+    "cells after that were not run",
+    "processes": "the submission started more processes or opened more files than it may and was stopped: "
+    "cells after that were not run",
     "died": "the student's code ended the Python process: cells after that were not run",
     "killed": "the submission's process was killed from outside, twice: the rest was not run; "
     "is there enough memory?",

@@ -6,6 +6,8 @@ import os
 import resource
 from dataclasses import dataclass
 
+OPEN_FILES = 512  # of one process; all of a submission together may have four times as many
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -13,7 +15,8 @@ class Limits:
 
     cell_seconds: one cell of the student's. total_seconds: everything together. memory_bytes: what its
     processes hold beyond the libraries that are loaded anyway. processes: at one time, threads counted.
-    output_bytes: what it may send back. disk_bytes, files: of its private /tmp.
+    output_bytes: what it may send back. disk_bytes, files: of its private /tmp;
+    below the level of namespaces that is a folder, looked at three times a second.
     """
 
     cell_seconds: float = 60.0
@@ -25,14 +28,18 @@ class Limits:
     files: int = 5_000
 
 
-def apply(limits: Limits) -> None:
-    """Set the limits that the kernel enforces on this process and all it starts."""
+def apply(limits: Limits, others: int = 0) -> None:
+    """Set the limits that the kernel enforces on this process and all it starts.
+
+    others: processes of the same user that the kernel counts too, and that come and go.
+    """
+    processes = others + 4 * limits.processes if others else limits.processes
     for what, value in (
         (resource.RLIMIT_DATA, _data_bytes() + limits.memory_bytes),
         (resource.RLIMIT_CPU, int(limits.total_seconds * 2) + 5),
         (resource.RLIMIT_FSIZE, limits.disk_bytes),
-        (resource.RLIMIT_NPROC, limits.processes),
-        (resource.RLIMIT_NOFILE, 512),
+        (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),

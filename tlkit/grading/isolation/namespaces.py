@@ -18,7 +18,7 @@ NOBODY = 65534
 _ROOT = "/mnt"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "fonts", "alternatives", "ssl/certs")
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICES = ("null", "full", "random", "urandom")  # not zero: mapped, it is memory that nobody counts
 
 
 def enter() -> None:
@@ -27,9 +27,10 @@ def enter() -> None:
     Root keeps its user until the room is furnished, so that it can show folders that only root may enter;
     anybody else needs a user namespace of their own to be allowed to mount anything.
     """
-    linux.unshare(SPACES if os.geteuid() == 0 else SPACES | linux.NEWUSER)
-    if os.geteuid() != 0:
-        _become(os.getuid(), os.getgid())
+    user, group = os.geteuid(), os.getegid()  # afterwards nobody can tell
+    linux.unshare(SPACES if user == 0 else SPACES | linux.NEWUSER)
+    if user != 0:
+        _become(user, group)
 
 
 def resign() -> None:
@@ -56,8 +57,7 @@ def furnish(readable: Iterable[Path], hidden: Iterable[Path], limits: Limits) ->
 
     `readable` is seen as it is; of the folders `hidden` nothing is seen but what `readable` names in them.
     """
-    shown = [Path(path) for path in _SYSTEM if os.path.exists(path)]
-    shown += [Path("/etc", name) for name in _SETTINGS if os.path.exists(f"/etc/{name}")]
+    shown = system_files()
     readable, hidden = list(readable), [path.resolve() for path in hidden]
     inner = [path for path in readable if any(path.is_relative_to(veil) for veil in hidden)]
     outer = shown + [path for path in readable if path not in inner]
@@ -65,6 +65,10 @@ def furnish(readable: Iterable[Path], hidden: Iterable[Path], limits: Limits) ->
     root = _ROOT  # a folder that is on every system, and that nothing shown lies below
     linux.mount("", "/", flags=linux.REC | linux.PRIVATE)
     linux.mount("tmpfs", root, "tmpfs", linux.NOSUID | linux.NODEV, "size=1m,nr_inodes=4k,mode=0755")
+    size = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=0700,uid={NOBODY},gid={NOBODY}"
+    for name in ("tmp", "dev/shm"):
+        os.makedirs(f"{root}/{name}", exist_ok=True)
+        linux.mount("tmpfs", f"{root}/{name}", "tmpfs", linux.NOSUID | linux.NODEV, size)
     for path in outer:
         _show(path, root)
     for veil in (veil for veil in hidden if any(veil.is_relative_to(path) for path in outer)):
@@ -74,10 +78,6 @@ def furnish(readable: Iterable[Path], hidden: Iterable[Path], limits: Limits) ->
     _devices(root)
     os.makedirs(f"{root}/etc", exist_ok=True)
     _write(f"{root}/etc/passwd", f"nobody:x:{NOBODY}:{NOBODY}::/tmp:/bin/false\n")
-    size = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=0700,uid={NOBODY},gid={NOBODY}"
-    for name in ("tmp", "dev/shm"):
-        os.makedirs(f"{root}/{name}", exist_ok=True)
-        linux.mount("tmpfs", f"{root}/{name}", "tmpfs", linux.NOSUID | linux.NODEV, size)
     os.makedirs(f"{root}/proc")
     linux.mount("proc", f"{root}/proc", "proc", linux.NOSUID | linux.NODEV | linux.NOEXEC)
     os.makedirs(f"{root}/old")
@@ -117,11 +117,16 @@ def _read_only(target: str) -> None:
 
 
 def _devices(root: str) -> None:
-    os.makedirs(f"{root}/dev")
-    for name in _DEVICES:
+    for name in DEVICES:
         _write(f"{root}/dev/{name}", "")
         linux.mount(f"/dev/{name}", f"{root}/dev/{name}", flags=linux.BIND)
     os.symlink("/proc/self/fd", f"{root}/dev/fd")
+
+
+def system_files() -> list[Path]:
+    """What programs need to read of the system; nothing in it is about this machine's users."""
+    settings = [f"/etc/{name}" for name in _SETTINGS]
+    return [Path(path) for path in (*_SYSTEM, *settings) if os.path.exists(path)]
 
 
 def python_folders() -> list[Path]:

@@ -37,9 +37,9 @@ class GraderError(Exception):
 class Transcript:
     """All a worker sent, unchecked but for its size, and how it ended.
 
-    ended: "done" · "time" · "memory" · "died" (its code ended the process) · "killed" (somebody else did) ·
-    "broken" (what it sent was no message) · "no room" (the sandbox could not be made).
-    step: the last one that was begun.
+    ended: "done" · "time" · "memory" · "disk" · "processes" · "died" (its code ended the process) ·
+    "killed" (somebody else did) · "broken" (what it sent was no message) · "no room" (the sandbox could not be
+    made). step: the last one that was begun.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -166,7 +166,7 @@ class Zygote:
         with contextlib.suppress(wire.Late, wire.Closed, wire.WireError):
             said = wire.Reader(leash, 1 << 20).next(time.monotonic() + 30)
         found.peak_bytes = int(said.get("peak", 0))
-        if said.get("ended") in ("memory", "no room"):
+        if said.get("ended") in ("memory", "disk", "processes", "no room"):
             found.ended, found.why = said["ended"], str(said.get("why", ""))
         elif found.ended == "died" and said.get("code") == -signal.SIGKILL:
             found.ended = "killed"
