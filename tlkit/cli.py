@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": ("tlkit.doctor", "check this machine and say how to fix what is wrong"),
     "build": ("tlkit.build.command", "build course/ from solutions/ (instructors)"),
     "grade": ("tlkit.grading.command", "grade submissions in a sandbox (instructors)"),
+    "report": ("tlkit.reporting.command", "report on a graded lesson: misconceptions, scores (instructors)"),
     "new-lesson": ("tlkit.build.new_lesson", "start a new lesson in solutions/ (instructors)"),
 }
 
