@@ -9,8 +9,9 @@ from markupsafe import Markup
 from tlkit.reporting.scores import Distribution
 from tlkit.reporting.words import OUTCOMES, number, percent, plural
 
-_WIDE, _HIGH, _LEFT, _RIGHT, _BASE, _TOP = 560.0, 232.0, 12.0, 12.0, 168.0, 22.0
+_WIDE, _HIGH, _LEFT, _RIGHT, _BASE, _TOP = 560.0, 240.0, 12.0, 12.0, 172.0, 24.0
 _BAR = 760.0  # width of a stacked bar in its own units
+HATCHED = ("wrong", "unchecked")  # told apart from "right" and "not attempted" on a grey printout, too
 
 
 def histogram(scores: Distribution, title: str) -> Markup:
@@ -26,22 +27,22 @@ def histogram(scores: Distribution, title: str) -> Markup:
             parts.append(_text(x + step / 2, _BASE - high - 5, f"{one.count}", "count"))
         label = number(one.low) if one.width == 1 else f"{one.low:.0f}–{one.low + one.width - 1:.0f}"
         if len(bins) <= 21 or place % 2 == 0:
-            parts.append(_text(x + step / 2, _BASE + 16, label, "tick"))
+            parts.append(_text(x + step / 2, _BASE + 18, label, "tick"))
 
     def across(points: float) -> float:
         """Where a score stands: a score of whole points in the middle of its bar."""
         width = bins[0].width
         return _LEFT + step * (points / width + (0.5 if width == 1 else 0.5 / width))
 
-    five, y = scores.spread, _BASE + 32
+    five, y = scores.spread, _BASE + 35
     first, middle, third = across(five.first), across(five.median), across(five.third)
     parts.append(_line("axis", _LEFT, _BASE + 0.5, _WIDE - _RIGHT, _BASE + 0.5))
     parts.append(_line("whisker", across(five.low), y, across(five.high), y))
     parts.append(_rect("box", first, y - 6, max(third - first, 2), 12, 2))
     parts.append(_line("median", middle, y - 10, middle, y + 10))
-    anchor = "start" if middle < 130 else "end" if middle > _WIDE - 130 else "middle"
+    anchor = "start" if middle < 150 else "end" if middle > _WIDE - 150 else "middle"
     words = f"median {number(five.median, 2)} · quartiles {number(five.first, 2)} and {number(five.third, 2)}"
-    parts.append(_text(middle, y + 26, words, f"note {anchor}"))
+    parts.append(_text(middle, y + 28, words, f"said {anchor}"))
     said = f"{title}: {plural(scores.count, 'student')}, {words}, "
     said += f"lowest {number(five.low, 2)}, highest {number(five.high, 2)}"
     return _svg(_WIDE, _HIGH, said, parts, "histogram")
@@ -56,8 +57,8 @@ def stacked(outcomes: Mapping[str, int], title: str) -> Markup:
         wide = _BAR * count / total if total else 0.0
         if wide > 0:
             parts.append(_rect(f"o-{outcome}", x, 0, wide, 30, 0))
-            if outcome in ("wrong", "unchecked"):  # told apart from "right" on a grey printout, too
-                parts.append(_rect("hatch", x, 0, wide, 30, 0))
+            if outcome in HATCHED:
+                parts.append(_rect(f"hatch-{outcome}", x, 0, wide, 30, 0))
             if wide >= 16 + 9 * len(str(count)) + 8:
                 parts.append(_text(x + wide / 2, 20.5, f"{sign} {count}", f"t-{outcome}"))
             if x:
@@ -82,9 +83,15 @@ def bar(share: float, kind: str = "") -> Markup:
 
 
 PATTERNS = Markup(
-    '<svg class="patterns" aria-hidden="true" focusable="false" width="0" height="0"><defs>'
-    '<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<line x1="0" y1="0" x2="0" y2="7"/></pattern></defs></svg>'
+    '<svg class="patterns" aria-hidden="true" focusable="false" width="0" height="0"><defs>{}</defs></svg>'
+).format(
+    Markup("").join(
+        Markup(
+            '<pattern id="hatch-{}" width="7" height="7" patternUnits="userSpaceOnUse" '
+            'patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="7"/></pattern>'
+        ).format(outcome)
+        for outcome in HATCHED
+    )
 )
 
 

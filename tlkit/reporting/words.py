@@ -83,7 +83,7 @@ def megabytes(value: float) -> str:
 
 def isolation(level: str) -> str:
     """What a level of isolation means."""
-    return next((f"{one}: {MEANING[one]}" for one in MEANING if str(one) == level), level)
+    return next((MEANING[one] for one in MEANING if str(one) == level), level)
 
 
 def prose(text: str) -> Markup:
