@@ -27,7 +27,7 @@ def background(page: Page) -> str:
 
 @pytest.mark.parametrize(("theme", "paper"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(18, 22, 27)")])
 def test_reads_well_in_both_themes(browser: Browser, report: Path, theme: str, paper: str) -> None:
-    """The theme is followed, no complaint on the console, nothing asked for, axe-core finds nothing serious."""
+    """The theme is followed, the console silent, nothing asked for; axe-core finds nothing serious."""
     context = browser.new_context(color_scheme=theme, bypass_csp=True)  # axe-core is a script
     page = context.new_page()
     said: list[str] = []

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: written; 2: there is nothing to report on, or no place to write it."""
+    """0: written; 2: there is nothing to report on, or no place for it."""
     try:
         root = find_root()
         (lesson,) = find_lessons(root, [args.lesson])
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"Stopped: the report could not be written: {error.strerror or error}{where}.", file=sys.stderr)
+        print(f"Stopped: the report could not be made: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
     print(summary(report))
     print(f"Page:  {page}\nTable: {table}")
