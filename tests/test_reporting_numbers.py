@@ -113,7 +113,7 @@ def test_exercise_by_hand() -> None:
     assert one.outcomes == {
         "right": 1, "partly_right": 1, "wrong": 1, "raised": 0, "not_attempted": 0, "unchecked": 1,
     }  # fmt: skip
-    assert (one.checked, one.mean, one.compared) == (3, pytest.approx(4 / 3), 3)
+    assert (one.checked, one.mean, one.compared, one.differing) == (3, pytest.approx(4 / 3), 3, 2)
     assert one.difficulty == pytest.approx(4 / 9)
     assert [(part.earned, part.checked) for part in one.parts] == [(2, 3), (1, 3)]
     assert one.unexplained == ["c"]

@@ -175,6 +175,12 @@ def test_few_students_and_no_differences_are_said() -> None:
     assert "3 students: too few to say much" in few.text
     equal = page_of(evidence(*(scored(f"s{n}", 4, 4) for n in range(30))))
     assert "undefined: nobody differs" in equal.text
+    one = page_of(evidence(*(scored(f"s{n}", 4 if n else 0, n % 5) for n in range(30))))
+    assert "rests on 1 student with other points" in one.text
+    many = page_of(evidence(*(scored(f"s{n}", n % 5, n % 5) for n in range(30))))
+    assert "tells students apart" in many.text
+    opposite = page_of(evidence(*(scored(f"s{n}", n % 5, 4 - n % 5) for n in range(30))))
+    assert "negative: whoever is good elsewhere does worse here" in opposite.text
 
 
 def test_other_versions_and_late_comers_are_said() -> None:

@@ -123,7 +123,7 @@ def headings(lesson: Lesson) -> tuple[str, dict[str, str]]:
 
 def _changed(notebook: Path, record: Record) -> bool:
     """Is another file there than the one that was graded? Links and huge files are not read."""
-    if not record.digest or notebook.is_symlink() or not notebook.is_file():
+    if not record.digest or notebook.is_symlink() or notebook.parent.is_symlink() or not notebook.is_file():
         return False
     if notebook.stat().st_size > MOST_BYTES:
         return True

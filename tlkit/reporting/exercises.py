@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class Exercise:
     """One exercise over all graded records.
 
     outcomes: {outcome: students}; checked: how many were checked at all: `mean` and `difficulty` rest on
-    them; discrimination: over the `compared` students with every exercise checked; unexplained: students
-    whose answer is not right and fits no known misconception.
+    them; discrimination: over the `compared` students with every exercise checked, of whom `differing` have
+    other points than most; unexplained: students whose answer is not right and fits no known misconception.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Exercise:
     difficulty: float | None
     discrimination: float | None
     compared: int
+    differing: int
     parts: list[Part]
     unexplained: list[str]
 
@@ -89,6 +91,7 @@ def _describe(name: str, records: Sequence[Record], whole: Sequence[Record], tot
         difficulty=measures.difficulty(points, most),
         discrimination=measures.discrimination(own, totals),
         compared=len(whole),
+        differing=len(own) - max(Counter(own).values(), default=0),
         parts=[
             Part(title, worth[title], sum(value > 0 for value in earned), len(earned))
             for title, earned in parts.items()

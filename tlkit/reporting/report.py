@@ -62,7 +62,7 @@ def make(evidence: Evidence, now: datetime | None = None) -> Report:
     records = [record for record in evidence.records if record.version == version]
     graded = [record for record in records if record.state != "not gradable"]
     times = [evidence.graded_at[one.student] for one in records if one.student in evidence.graded_at]
-    counts = Counter(record.state for record in records)
+    counts: Counter[str] = Counter(record.state for record in records)
     known = {record.student for record in evidence.records}
     return Report(
         evidence=evidence,

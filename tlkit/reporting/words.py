@@ -21,6 +21,7 @@ OUTCOMES = {
     "not_attempted": ("○", "not attempted"),
     "unchecked": ("?", "not checked"),
 }
+LEVER = 5  # students: where fewer differ from the rest, a correlation is theirs alone
 LOW = 0.2  # below this an exercise hardly tells students apart (a rule of thumb of Ebel and Frisbie 1991)
 _STRONG = re.compile(r"\*\*([^*\n]+)\*\*")
 _EMPHASIS = re.compile(r"(?<![\w*])\*([^*\s](?:[^*\n]*[^*\s])?)\*(?![\w*])")
@@ -109,6 +110,8 @@ def discrimination(exercise: Exercise, exercises: Sequence[Exercise]) -> str:
         return "undefined: nobody differs, here or in the rest of the score"
     if n < FEW:
         return f"{n} students: too few to say much"
+    if exercise.differing < LEVER:
+        return f"rests on {plural(exercise.differing, 'student')} with other points than the rest"
     if r < 0:
         return "negative: whoever is good elsewhere does worse here; look at the exercise"
     return "low: hardly tells students apart" if r < LOW else "tells students apart"
