@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,10 @@ LESSON = "01_small"
 NOTEBOOK = b'{"cells": []}'
 
 
-@pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course where a and b are graded, c handed in later, d is in the roster alone; b waits for points."""
-    root = empty_course(tmp_path / "course")
+    root = empty_course(tmp_path_factory.mktemp("made") / "course")
     (root / "solutions" / LESSON).mkdir()
     records = Records(root, LESSON)
     digest = hashlib.sha256(NOTEBOOK).hexdigest()
@@ -59,6 +60,14 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         written.manual_score, written.needs_manual_grade = 4, False
         gradebook.find_grade("why", LESSON, LESSON, "b").needs_manual_grade = True
         gradebook.db.commit()
+    return root
+
+
+@pytest.fixture
+def course(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which the test may change; the current folder."""
+    root = tmp_path / "course"
+    shutil.copytree(made, root)
     monkeypatch.chdir(root)
     return root
 
