@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from markupsafe import Markup
@@ -19,20 +20,19 @@ def histogram(scores: Distribution, title: str) -> Markup:
     bins = scores.bins
     step = (_WIDE - _LEFT - _RIGHT) / len(bins)
     tallest = max(one.count for one in bins)
+    every = math.ceil((9 * len(number(bins[-1].low)) + 4) / step)  # labels must not touch
     parts = []
     for place, one in enumerate(bins):
         x, high = _LEFT + place * step, (_BASE - _TOP) * one.count / tallest
         if one.count:
             parts.append(_rect("bar", x + 1, _BASE - high, step - 2, high, 2))
             parts.append(_text(x + step / 2, _BASE - high - 5, f"{one.count}", "count"))
-        label = number(one.low) if one.width == 1 else f"{one.low:.0f}–{one.low + one.width - 1:.0f}"
-        if len(bins) <= 21 or place % 2 == 0:
-            parts.append(_text(x + step / 2, _BASE + 18, label, "tick"))
+        if place % every == 0:
+            parts.append(_text(x + step / 2, _BASE + 18, number(one.low), "tick"))
 
     def across(points: float) -> float:
-        """Where a score stands: a score of whole points in the middle of its bar."""
-        width = bins[0].width
-        return _LEFT + step * (points / width + (0.5 if width == 1 else 0.5 / width))
+        """Where a score stands: whole points in the middle of their share of a bar."""
+        return _LEFT + step * (points + 0.5) / bins[0].width
 
     five, y = scores.spread, _BASE + 35
     first, middle, third = across(five.first), across(five.median), across(five.third)
@@ -40,8 +40,9 @@ def histogram(scores: Distribution, title: str) -> Markup:
     parts.append(_line("whisker", across(five.low), y, across(five.high), y))
     parts.append(_rect("box", first, y - 6, max(third - first, 2), 12, 2))
     parts.append(_line("median", middle, y - 10, middle, y + 10))
-    anchor = "start" if middle < 150 else "end" if middle > _WIDE - 150 else "middle"
+    anchor = "start" if middle < 200 else "end" if middle > _WIDE - 200 else "middle"
     words = f"median {number(five.median, 2)} · quartiles {number(five.first, 2)} and {number(five.third, 2)}"
+    words += f" · a bar is {bins[0].width:.0f} points wide" if bins[0].width > 1 else ""
     parts.append(_text(middle, y + 28, words, f"said {anchor}"))
     said = f"{title}: {plural(scores.count, 'student')}, {words}, "
     said += f"lowest {number(five.low, 2)}, highest {number(five.high, 2)}"
