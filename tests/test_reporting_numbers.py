@@ -190,6 +190,17 @@ def test_totals_wait_for_those_who_grade() -> None:
     assert found.by_hand == {}
 
 
+def test_every_written_answer_that_waits_is_counted() -> None:
+    """Also that of a student whose tests were not all reached, and whose total is not compared."""
+    lost = {**result("unchecked", [0], [4]), "parts": []}
+    half = record("b", {"e1": result("right", [4], [4]), "e2": lost}, "partly graded")
+    grades = {"a": Grade(11, 12, 8, False), "b": Grade(4, 12, 4, True)}
+    found = scores.describe([scored("a", 4, 4), half], grades)
+    assert (found.waiting, found.in_gradebook) == (1, 2)
+    assert found.totals is not None
+    assert found.totals.values == [11]
+
+
 def test_points_changed_by_hand_are_told() -> None:
     """A test's points that an instructor changed in Formgrader are named with before and after."""
     found = scores.describe(

@@ -48,14 +48,15 @@ def describe(records: Sequence[Record], grades: Mapping[str, Grade]) -> Scores:
     most = max(
         (sum(float(one["max_points"]) for one in record.exercises.values()) for record in whole), default=0
     )
-    known = {record.student: grades[record.student] for record in whole if record.student in grades}
-    finished = [grade for grade in known.values() if not grade.waiting]
-    written = any(grade.max_score > most + 1e-9 for grade in known.values())
+    entered = [grades[record.student] for record in records if record.student in grades]
+    known = [grades[record.student] for record in whole if record.student in grades]
+    finished = [grade for grade in known if not grade.waiting]
+    written = any(grade.max_score > most + 1e-9 for grade in known)
     found = Scores(
         tests=_distribution([record.points for record in whole], most),
         totals=None,
-        waiting=sum(grade.waiting for grade in known.values()),
-        in_gradebook=len(known),
+        waiting=sum(grade.waiting for grade in entered),
+        in_gradebook=len(entered),
         incomplete=[record.student for record in records if record.student not in names],
         by_hand={
             record.student: (record.points, grades[record.student].code_score)
