@@ -14,6 +14,7 @@ COMMANDS = {
     "build": ("tlkit.build.command", "build course/ from solutions/ (instructors)"),
     "grade": ("tlkit.grading.command", "grade submissions in a sandbox (instructors)"),
     "collect": ("tlkit.collecting.command", "fill submitted/ from a learning platform's zip (instructors)"),
+    "report": ("tlkit.reporting.command", "report on a graded lesson: misconceptions, scores (instructors)"),
     "new-lesson": ("tlkit.build.new_lesson", "start a new lesson in solutions/ (instructors)"),
 }
 

@@ -1,0 +1,1 @@
+"""The class report: what a graded lesson says about the class, as a page and as a table."""
