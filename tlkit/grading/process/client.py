@@ -38,8 +38,8 @@ class Transcript:
     """All a worker sent, unchecked but for its size, and how it ended.
 
     ended: "done" · "time" · "memory" · "disk" · "processes" · "died" (its code ended the process) ·
-    "killed" (somebody else did) · "broken" (what it sent was no message) · "no room" (the sandbox could not be
-    made). step: the last one that was begun.
+    "killed" (somebody else did) · "broken" (what it sent was no message) · "no room" (the sandbox could not
+    be made). step: the last one that was begun.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
