@@ -453,7 +453,7 @@ def _strange_types(data: dict[str, Any]) -> None:
 
 def _twins(data: dict[str, Any]) -> None:
     answer = next(c for c in data["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == CENTER)
-    data["cells"] += [{**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(1_900)]
+    data["cells"] += [{**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(300)]
 
 
 ESC = "\x1b]0;PWNED\x07\x1b[2J\u202e\r\n=1+1"
@@ -787,7 +787,7 @@ ATTACKS: dict[str, Attack] = {
     "nul": Attack(center="\0", edit=_extra(_code("\0print(1)"), _markdown("\0\x1b[31m\ufffe"), _code("\u2028\x0c\r"))),
     "escapes": Attack(edit=_extra(_code("1", metadata={"nbgrader": {"grade_id": ESC}})), files={f"a{ESC[:9]}": b""}),
     "many-marks": Attack(
-        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(1_000))),
+        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(300))),
         says="more remarks",
     ),
     "markdown-bomb": Attack(edit=_extra(_markdown(MARKDOWN_BOMB), _markdown(">" * 9_000), _markdown("[" * 50_000))),

@@ -77,7 +77,8 @@ def verdicts(
         entry = hidden[name]
         if name in found.measured:
             verdict = _judged(name, entry, found.measured[name])
-            if verdict.outcome not in ("right", "not_attempted", "unchecked") and name in found.public:
+            hinted = name in found.public and name in public  # a worker may send what it was not asked for
+            if hinted and verdict.outcome not in ("right", "not_attempted", "unchecked"):
                 verdict = replace(verdict, misconceptions=_hints(name, public[name], found.public[name]))
         else:
             verdict = _unchecked(name, entry, found.problems.get(name, ""))
