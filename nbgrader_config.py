@@ -85,6 +85,7 @@ c.GenerateFeedback.preprocessors = [
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {
     "clean_html": "tlkit.grading.html.clean_html",
+    "highlight_code": "tlkit.grading.html.highlight_code",
     "markdown2html": "tlkit.grading.html.markdown_to_html",
 }
 

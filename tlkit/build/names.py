@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import symtable
+import textwrap
 from collections.abc import Iterator
 
 GIVEN = {*dir(builtins), "display", "get_ipython", "In", "Out", "exit", "quit", "__name__", "__file__", "_"}
@@ -39,9 +40,29 @@ def needed(source: str) -> set[str]:
 
 
 def _table(source: str) -> symtable.SymbolTable | None:
+    """The names of a cell. A student's cell is read too: in time that grows with its length, not its square.
+
+    IPython would read the whole cell once more for every magic in it, and raise after 500.
+    """
+    table = _python_table(source)
+    if table is None and not source.lstrip().startswith("%%"):
+        lines = textwrap.dedent(source).split("\n")
+        table = _python_table("\n".join(map(_without_magic, lines)))
+    return table
+
+
+def _without_magic(line: str) -> str:
+    bare = line.strip()
+    if bare and (bare[0] in "%!?/,;" or bare[-1] == "?"):
+        return line[: len(line) - len(line.lstrip())] + "pass"
+    name, _, value = line.partition("=")
+    return f"{name}= None" if value.lstrip()[:1] in ("%", "!") else line
+
+
+def _python_table(source: str) -> symtable.SymbolTable | None:
     try:
-        return symtable.symtable(plain_python(source), "cell", "exec")
-    except (SyntaxError, ValueError):
+        return symtable.symtable(source, "cell", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 

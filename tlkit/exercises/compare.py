@@ -40,7 +40,7 @@ def compare(
     if found is None and expected is not None:
         return plainly("is None: did you forget `return`?")
     if isinstance(found, dict) and "object" in found:
-        return plainly(f"expected {describe(expected)}, found an object of type {found['object']}")
+        return _kinds(expected, f"an object of type {found['object']}")
     one, other = single_number(expected), single_number(found)
     if one is not None and other is not None:
         return _compare_single(one, other, expected, found, rule)
@@ -69,6 +69,13 @@ def _values(expected: Observation, found: Observation) -> Difference:
     )
 
 
+def _kinds(expected: Observation, found: str) -> Difference:
+    """Two kinds of thing; `blind` leaves out the value, the length and the shape that were expected."""
+    about = describe(expected)
+    kind = about.split(" (")[0].split(" of ")[0]
+    return Difference(f"expected {about}, found {found}", f"expected {kind}, found {found}")
+
+
 def is_array(value: Observation) -> bool:
     """Is this the observation of a tensor or a NumPy array?"""
     return isinstance(value, dict) and "array" in value
@@ -95,7 +102,7 @@ def _compare_single(
     one: float, other: float, expected: Observation, found: Observation, rule: Mapping[str, Any]
 ) -> Difference | None:
     if isinstance(one, bool) != isinstance(other, bool):
-        return plainly(f"expected {describe(expected)}, found {describe(found)}")
+        return _kinds(expected, describe(found))
     if (
         is_array(expected)
         and is_array(found)
@@ -151,7 +158,7 @@ def _compare_kind(
 
 def _compare_arrays(expected: Any, found: Observation, rule: Mapping[str, Any]) -> Difference | None:
     if not is_array(found) or (expected["array"] != found["array"] and expected["shape"] != []):
-        return plainly(f"expected {describe(expected)}, found {describe(found)}")
+        return _kinds(expected, describe(found))
     if expected["shape"] != found["shape"]:
         return Difference(
             f"expected shape {expected['shape']}, found {found['shape']}",

@@ -104,7 +104,7 @@ def _validate_array(value: dict[str, Any], budget: Budget) -> None:
     data, shape, dtype = value.get("data"), value.get("shape"), value.get("dtype")
     extra = set(value) - {"array", "dtype", "shape", "device", "data", "why"}
     named = (value["array"], dtype, value.get("device"), value.get("why", ""))
-    if extra or not all(isinstance(text, str) and len(text) <= 200 for text in named):
+    if extra or "data" not in value or not all(isinstance(text, str) and len(text) <= 200 for text in named):
         raise ObservationError("malformed array.")
     if value["array"] not in ("tensor", "numpy") or not isinstance(shape, list) or len(shape) > MAX_RANK:
         raise ObservationError("malformed array.")

@@ -12,7 +12,9 @@ from tlkit.exercises.judge import Verdict
 from tlkit.exercises.page import to_html
 from tlkit.exercises.text import to_text
 from tlkit.grading.settle import settle
+from tlkit.grading.submission import one_line
 
+MOST_REMARKS = 20
 ENDINGS = {
     "time": "the submission ran out of time and was stopped: cells after that were not run",
     "memory": "the submission used more memory than it may and was stopped: cells after that were not run",
@@ -49,6 +51,9 @@ def compose(
                     output.execution_count = number + 1
     said, whole = settle(notebook)
     remarks += ([] if ended == "done" else [ENDINGS.get(ended, ended)]) + said
+    more = len(remarks) - MOST_REMARKS
+    remarks[:] = map(one_line, remarks[:MOST_REMARKS])
+    remarks += [f"and {more} more remarks"] if more > 0 else []
     notebook.metadata.tlkit = new_node(remarks=remarks, partly=not whole)
     if remarks:
         listed = "\n".join(f"- {_plain(remark)}" for remark in remarks)

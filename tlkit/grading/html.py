@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import bleach
@@ -57,13 +58,35 @@ def clean_html(text: Any) -> str:
     return _MATH_COMMANDS.sub(r"\\text{\1}", bleach.clean(text, **_CLEANER))
 
 
+LONGEST_MARKDOWN, LONGEST_CODE, LONGEST_LINE = 6_000, 20_000, 500  # the time they cost grows with the square
+
+
+def _as_it_is(source: str) -> str:
+    return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
+
+
+def highlight_code(source: str, language: str | None = None, metadata: Any = None) -> str:
+    """Code in colours; in black where colouring a stranger's text could take hours."""
+    from nbconvert.filters.highlight import Highlight2HTML
+
+    if len(source) > LONGEST_CODE or max(map(len, source.split("\n"))) > LONGEST_LINE:
+        return _as_it_is(source)
+    return str(Highlight2HTML(pygments_lexer="ipython3")(source, language, metadata))
+
+
 @pass_context
 def markdown_to_html(context: Context, source: str) -> str:
-    """Markdown, with formulas and attached images, as harmless HTML."""
+    """Markdown, with formulas and attached images, as harmless HTML; text that is too long for it as it is."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    if len(source) > LONGEST_MARKDOWN:
+        return _as_it_is(source)
 
     cell = context.get("cell") or {}
     renderer = IPythonRenderer(
         escape=False, attachments=cell.get("attachments", {}), exclude_anchor_links=True
     )
-    return clean_html(MarkdownWithMath(renderer=renderer).render(source))
+    try:
+        return clean_html(MarkdownWithMath(renderer=renderer).render(source))
+    except RecursionError:  # a thousand quotations, one in the other
+        return _as_it_is(source)

@@ -76,18 +76,30 @@ def verdicts(
     for name in (step["probe"] for step in job["steps"] if "probe" in step):
         entry = hidden[name]
         if name in found.measured:
-            verdict = judge(name, entry, found.measured[name], blind=True)
-            if verdict.outcome not in ("right", "not_attempted") and name in found.public:
+            verdict = _judged(name, entry, found.measured[name])
+            hinted = name in found.public and name in public  # a worker may send what it was not asked for
+            if hinted and verdict.outcome not in ("right", "not_attempted", "unchecked"):
                 verdict = replace(verdict, misconceptions=_hints(name, public[name], found.public[name]))
         else:
-            problem = found.problems.get(name, "")
-            verdict = Verdict(name, "unchecked", 0.0, float(entry["points"]), problem=problem)
+            verdict = _unchecked(name, entry, found.problems.get(name, ""))
         judged[name] = verdict
     return judged
 
 
+def _judged(name: str, entry: Mapping[str, Any], measured: Measured) -> Verdict:
+    """The verdict; whatever was sent, it is that of this exercise alone."""
+    try:
+        return judge(name, entry, measured, blind=True)
+    except Exception as error:
+        return _unchecked(name, entry, f"What was measured could not be judged ({type(error).__name__}).")
+
+
+def _unchecked(name: str, entry: Mapping[str, Any], problem: str) -> Verdict:
+    return Verdict(name, "unchecked", 0.0, float(entry["points"]), problem=problem)
+
+
 def _hints(name: str, entry: Mapping[str, Any], measured: Measured) -> Any:
-    return judge(name, entry, measured, blind=True).misconceptions
+    return _judged(name, entry, measured).misconceptions
 
 
 def in_need(job: Job, transcript: list[dict[str, Any]], hidden: Mapping[str, Mapping[str, Any]]) -> list[str]:

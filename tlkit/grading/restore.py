@@ -114,9 +114,9 @@ def _one_of(
     """Of several cells with one mark: the last that was worked on. Untouched copies are taken out."""
     remarks.append(f'"{grade_id}" was there {len(twins)} times: the last one worked on counts')
     worked = [cell for cell in twins if cell.source.strip() != texts.get(grade_id, "").strip()]
-    for cell in twins:
-        if worked and cell not in worked:
-            cells[:] = [other for other in cells if other is not cell]
+    if worked:
+        untouched = {id(cell) for cell in twins} - {id(cell) for cell in worked}
+        cells[:] = [cell for cell in cells if id(cell) not in untouched]
     return (worked or twins)[-1:]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,11 +22,16 @@ from tlkit.exercises.observe import plain_text
 from tlkit.grading.restore import NotGradable
 
 MOST_BYTES = 30_000_000  # of a notebook file: outputs with pictures are large
-MOST_SOURCE = 3_000_000  # characters of all its cells
+MOST_SOURCE = 500_000  # characters of all its cells: ten times the longest lesson
 MOST_CELLS = 2_000
 MOST_FILES = 2_000  # in one submission's folder
+MOST_CONTAINERS = 1_000_000  # brackets in the file: 30 MB of "{}" would be a gigabyte once read
+LONGEST_REMARK = 300
 MARKS = {"grade_id": str, "grade": bool, "solution": bool, "task": bool, "locked": bool, "checksum": str}
 PICTURES = ("image/png", "image/jpeg")
+_CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 @dataclass
@@ -41,6 +47,15 @@ class Submission:
     digest: str = ""
     problem: str = ""
     remarks: list[str] = field(default_factory=list)
+
+
+def one_line(text: str) -> str:
+    """Text that may quote a student, for terminals, tables and records.
+
+    No control characters, and not a book.
+    """
+    text = _CONTROL.sub(" ", plain_text(text[: 4 * LONGEST_REMARK]))
+    return text if len(text) <= LONGEST_REMARK else text[: LONGEST_REMARK - 1] + "…"
 
 
 def read_submission(
@@ -68,9 +83,9 @@ def read_submission(
     known = {name, "timestamp.txt", *released}
     extra = sorted(file for file in _names(folder) if file not in known and not file.startswith((".", "__")))
     if extra and found.notebook is not None:
-        found.remarks.append(
-            f"other files were handed in and ignored: {', '.join(map(plain_text, extra[:5]))}"
-        )
+        listed = ", ".join(one_line(file)[:60] for file in extra[:5])
+        found.remarks.append(f"other files were handed in and ignored: {listed}")
+    found.problem, found.remarks = one_line(found.problem), [one_line(remark) for remark in found.remarks[:20]]
     return found
 
 
@@ -93,7 +108,7 @@ def _files(folder: Path, remarks: list[str]) -> dict[str, Path]:
         if stat.S_ISREG(path.lstat().st_mode):
             found[name] = path
         else:
-            remarks.append(f"{plain_text(name)} is a link or a device, which is not followed")
+            remarks.append(f'"{plain_text(name)}" is a link or a device, which is not followed')
     return found
 
 
@@ -137,6 +152,10 @@ def _renamed(files: dict[str, Path], answers: set[str], remarks: list[str]) -> P
 
 def as_notebook(data: bytes) -> NotebookNode:
     """The cells' text and nbgrader marks of a notebook file; NotGradable where it is none."""
+    if data.count(b"{") + data.count(b"[") > MOST_CONTAINERS:
+        raise NotGradable(
+            "it has more parts than a notebook has: ask for the notebook after *Edit, Clear Outputs of All Cells*"
+        )
     try:
         found = json.loads(data.decode("utf-8-sig"))
     except RecursionError:
@@ -158,6 +177,12 @@ def as_notebook(data: bytes) -> NotebookNode:
             f"it has {len(cells):,} cells, at most {MOST_CELLS:,} are read: ask for the notebook"
         )
     read = [_cell(cell) for cell in cells]
+    if len({cell.id for cell in read}) < len(read):  # a copied cell takes its id along; files have each once
+        seen: set[str] = set()
+        for cell in read:
+            if cell.id in seen:
+                cell.id = new_cell("code", "").id
+            seen.add(cell.id)
     if sum(len(cell.source) for cell in read) > MOST_SOURCE:
         raise NotGradable(f"its cells hold more than {MOST_SOURCE:,} characters: ask for the notebook")
     return new_notebook(read)
@@ -174,7 +199,7 @@ def _cell(found: Any) -> NotebookNode:
     )
     if kind == "raw":
         cell.cell_type = "raw"
-    if isinstance(found.get("id"), str) and 0 < len(found["id"]) <= 64 and found["id"].isascii():
+    if isinstance(found.get("id"), str) and _CELL_ID.fullmatch(found["id"]):
         cell.id = found["id"]
     about = found.get("metadata")
     mark = about.get("nbgrader") if isinstance(about, dict) else None
@@ -193,6 +218,7 @@ def _attachments(found: Any) -> NotebookNode:
     kept = new_node()
     for name, bundle in (found if isinstance(found, dict) else {}).items():
         for kind in PICTURES:
-            if isinstance(bundle, dict) and isinstance(bundle.get(kind), str):
-                kept[plain_text(name)[:200]] = new_node(**{kind: bundle[kind]})
+            data = bundle.get(kind) if isinstance(bundle, dict) else None
+            if isinstance(data, str) and _BASE64.fullmatch(data):
+                kept[plain_text(name)[:200]] = new_node(**{kind: data})
     return kept

@@ -132,6 +132,7 @@ class Zygote:
     def _converse(self, channel: socket.socket, job: Job, choose: Choose | None, found: Transcript) -> None:
         reader = wire.Reader(channel, self.limits.output_bytes)
         end = time.monotonic() + self.limits.total_seconds
+        most = len(job["steps"]) + 2 * len(job["public"]) + 1  # one a step, one an exercise, and some
         until = min(end, time.monotonic() + GRACE)
         while True:
             message = reader.next(until)
@@ -147,6 +148,8 @@ class Zygote:
                 raise wire.WireError(str(message["broken"])[:2_000])
             elif "end" in message and found.step == len(job["steps"]):
                 return
+            elif len(found.messages) >= most:
+                raise wire.WireError("it sent more messages than there are steps")
             else:
                 found.messages.append(message)
 

@@ -32,7 +32,7 @@ class Kept:
         self.left = MOST_TEXT
 
     def text(self, name: str, text: str) -> None:
-        text = str(text)[: self.left]
+        text = str(text)[: max(0, self.left)]
         self.left -= len(text)
         if not text:
             return
@@ -129,9 +129,14 @@ def make_shell() -> Shell:
 def run_cell(shell: Shell, source: str, seconds: float) -> tuple[list[Output], dict[str, str] | None]:
     """Run one cell; returns what it showed and, if it was stopped, the error as text."""
     _Publisher.kept = kept = Kept()
-    with _time_limit(seconds), _streams():
-        result = cast(Any, shell).run_cell(source, store_history=True, silent=False)
-    error = result.error_before_exec or result.error_in_exec
+    error: BaseException | None
+    try:
+        with _time_limit(seconds), _streams():
+            result = cast(Any, shell).run_cell(source, store_history=True, silent=False)
+        before, error = result.error_before_exec, result.error_in_exec
+        error = error if before is None else before
+    except BaseException as raised:  # out of IPython itself: time was up while it showed an error, or a hook
+        error = raised
     return kept.outputs, None if error is None else _as_text(shell, error)
 
 

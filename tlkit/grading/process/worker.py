@@ -23,7 +23,7 @@ from tlkit.grading.process.shell import Shell, run_cell
 
 def work(channel: socket.socket, shell: Shell) -> None:
     """Read the job, do its steps in order, and send what came of each."""
-    reader = wire.Reader(channel, 1 << 30)
+    reader = wire.Reader(channel, 1 << 30, 1 << 30)
     job = reader.next(_FOREVER)
     folder = _working_folder(job["files"])
     spec = load_probes(folder)
@@ -61,8 +61,11 @@ def _working_folder(files: dict[str, str]) -> Path:
 
 def _measure(spec: Spec, name: str, about: dict[str, Any], shell: Shell, seeds: list[int]) -> dict[str, Any]:
     """{"problem": why nothing could be measured} or {"parts": …, "warnings": …, "abandoned": …}."""
-    code, problem = find_code(name, about, shell.user_ns)
-    problem = problem or unusable(name, about, code, given=False)
+    try:
+        code, problem = find_code(name, about, shell.user_ns)
+        problem = problem or unusable(name, about, code, given=False)
+    except Exception as error:  # an object that lies about its class, or a name that is no text
+        code, problem = None, f"{name} cannot be looked at ({type(error).__name__})."
     if problem:
         return {"problem": problem}
     found = measure(spec.exercises[name], spec.probes[name], code, seeds)
