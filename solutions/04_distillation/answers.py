@@ -897,7 +897,8 @@ def _(teacher, student, example):
 # --- teach_student ----------------------------------------------------------------------------------------
 
 accept("teach_student", "digits as the student reads them", agreement_with="true digits", at_least=0.6)
-accept("teach_student", "points that the student lies behind its teacher", at_least=-15.0, at_most=2.0)
+# two points, and half a point for luck: the difference of two accuracies on 800 digits varies by about 0.6
+accept("teach_student", "points that the student lies behind its teacher", at_least=-15.0, at_most=2.5)
 accept("teach_student", "images the teacher was asked about", at_least=1)
 
 
