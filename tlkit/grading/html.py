@@ -76,7 +76,7 @@ def highlight_code(source: str, language: str | None = None, metadata: Any = Non
 
 @pass_context
 def markdown_to_html(context: Context, source: str) -> str:
-    """Markdown, with formulas and attached images, as harmless HTML; text that is too long for it as it is."""
+    """Markdown, with formulas and attached images, as harmless HTML; very long text as it is."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     if len(source) > LONGEST_MARKDOWN:
