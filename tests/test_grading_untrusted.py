@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import itertools
 import json
 import random
 import socket
@@ -20,6 +21,7 @@ from nbformat import validate
 from tlkit.build.names import defined, needed
 from tlkit.build.notebooks import new_cell, new_node, new_notebook, read_notebook, write_notebook
 from tlkit.exercises.compare import compare
+from tlkit.exercises.rules import compare_all
 from tlkit.grading.html import highlight_code
 from tlkit.grading.job import in_need, verdicts
 from tlkit.grading.process import wire
@@ -380,3 +382,34 @@ def test_a_remark_has_no_control_characters() -> None:
     """Names that a student chose are shown in a terminal and in a table."""
     assert one_line("a\x1b[2J\nb\u202ec\ud800") == "a [2J b c?"
     assert len(one_line("x" * 10_000)) == 300
+
+
+PARTS_OF_COURSE = [
+    pytest.param(part, id=f"{path.parent.name[:2]} {name} {number}")
+    for path in sorted((Path(__file__).parents[1] / "course").glob("*/expected.json"))
+    for name, entry in json.loads(path.read_text(encoding="utf-8"))["exercises"].items()
+    for number, part in enumerate(entry["parts"])
+]
+
+
+@pytest.mark.parametrize("part", PARTS_OF_COURSE)
+def test_no_part_is_earned_with_what_another_case_measures(part: dict[str, Any]) -> None:
+    """What everybody knows of the public cases is worth nothing on a hidden one."""
+    cases = part["expected"]
+    for one, other in itertools.permutations(cases, 2):
+        judged = compare_all(cases[one], cases[other], part["rules"])
+        assert any(fault is not None for fault in judged.values()), (
+            f"{part['title']}: {one} and {other} agree"
+        )
+
+
+@pytest.mark.parametrize("part", PARTS_OF_COURSE)
+def test_no_part_is_earned_with_a_number_within_bounds_alone(part: dict[str, Any]) -> None:
+    """A submission can send any number: a part asks for more than that."""
+    rules = part["rules"]
+    labels = {label for case in part["expected"].values() for label in case}
+    judged = [rules.get(label, {}) for label in labels if not rules.get(label, {}).get("context")]
+    bare = [rule for rule in judged if {"at_least", "at_most"} & set(rule) and "agreement_with" not in rule]
+    assert len(bare) < len(judged), (
+        f"{part['title']}: bounds alone; add a label that is compared with a right answer"
+    )

@@ -71,7 +71,8 @@ def highlight_code(source: str, language: str | None = None, metadata: Any = Non
 
     if len(source) > LONGEST_CODE or max(map(len, source.split("\n"))) > LONGEST_LINE:
         return _as_it_is(source)
-    return str(Highlight2HTML(pygments_lexer="ipython3")(source, language, metadata))
+    colour: Any = Highlight2HTML  # untyped in nbconvert
+    return str(colour(pygments_lexer="ipython3")(source, language, metadata))
 
 
 @pass_context
