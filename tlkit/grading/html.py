@@ -62,7 +62,9 @@ LONGEST_MARKDOWN, LONGEST_CODE, LONGEST_LINE = 6_000, 20_000, 500  # the time th
 
 
 def _as_it_is(source: str) -> str:
-    return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
+    shown = source[:LONGEST_CODE]  # nbconvert cleans it once more, and bleach is slow at many entities
+    more = f"\n… and {len(source) - len(shown):,} more characters" if len(source) > len(shown) else ""
+    return f'<div class="highlight"><pre>{escape(shown)}{more}</pre></div>'
 
 
 def highlight_code(source: str, language: str | None = None, metadata: Any = None) -> str:
