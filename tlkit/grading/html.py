@@ -91,5 +91,5 @@ def markdown_to_html(context: Context, source: str) -> str:
     )
     try:
         return clean_html(MarkdownWithMath(renderer=renderer).render(source))
-    except RecursionError:  # a thousand quotations, one in the other
+    except Exception:  # a picture that is missing, a thousand quotations one in the other
         return _as_it_is(source)
