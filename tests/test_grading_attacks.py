@@ -250,7 +250,7 @@ for path in (
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, mode) as file:
                 file.write("\\n# PWNED\\n")
-            print("WROTE", path)
+            print("WR" + "OTE", path)
         except Exception:
             pass
 """
@@ -262,7 +262,7 @@ def look(path):
     try:
         with open(path, "rb") as file:
             if wanted.search(file.read(5_000_000)):
-                print("FOUND", path)
+                print("FO" + "UND", path)
     except Exception:
         pass
 paths = [ROOT + "/gradebook.db", ROOT + "/.tlkit-secret", ROOT, HOME]
@@ -276,10 +276,10 @@ for top in ("/tmp", "/home", "/root", "/mnt", "/old", "/var", "/srv", "/opt"):
 for path in paths[:5000]:
     look(path)
     if os.path.exists(path) and ROOT in path and not path.startswith("/proc") and path not in (ROOT, HOME):
-        print("FOUND", path)
+        print("FO" + "UND", path)
 for name, value in os.environ.items():
     if wanted.search((name + value).encode()):
-        print("FOUND", name)
+        print("FO" + "UND", name)
 print(sorted(os.environ.items()))
 """
 MEMORY = """
@@ -287,7 +287,7 @@ import gc, re
 wanted = re.compile("[m]eans_of_the_right_answer|[c]anary-2f9d71|[c]lassmate-8c44e0")
 for thing in gc.get_objects():
     if type(thing) is dict and "expected" in thing and "rules" in thing:
-        print("FOUND", str(thing)[:300])
+        print("FO" + "UND", str(thing)[:300])
 import tlkit.grading.process.worker, tlkit.grading.process.client, tlkit.grading.hidden
 raw = re.compile(wanted.pattern.encode())
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
@@ -298,7 +298,7 @@ with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
             try:
                 memory.seek(start)
                 if raw.search(memory.read(end - start)):
-                    print("FOUND at", place)
+                    print("FO" + "UND at", place)
             except OSError:
                 pass
 """
@@ -498,7 +498,7 @@ def _twins(data: dict[str, Any]) -> None:
     ]
 
 
-ESC = "\x1b]0;PWNED\x07\x1b[2J\u202e\r\n=1+1"
+ESC = "\x1b]0;OWNED\x07\x1b[2J\u202e\r\n=1+1"
 NESTED = "a" + ".b" * 100_000
 MARKDOWN_BOMB = "<p><b>" * 20_000
 SHADOW = b"import os\nopen(os.path.expanduser('~/PWNED'), 'w').close()\nprint('PWNED')\n"
@@ -1087,25 +1087,10 @@ def test_an_attack_learns_and_runs_nothing(graded: Class, student: str) -> None:
     for text in (page, graded.graded_text(student)):
         for secret in (CANARY, CLASSMATE, RIGHT_MARK, (graded.root / ".tlkit-secret").read_text().strip()):
             assert secret not in text.replace("[", "")
-        assert "FOUND" not in _without_sources(text, student)
-        assert "WROTE" not in _without_sources(text, student)
+        assert "FOUND" not in text
+        assert "WROTE" not in text
         assert not [number for number in hidden if abs(number) > 1e-3 and f"{abs(number):.5f}" in text]
     assert running(page) == []
-
-
-def _without_sources(text: str, student: str) -> str:
-    """Words in the attacker's own code are not what it found."""
-    for word in (
-        'print("FOUND',
-        "print('FOUND",
-        'print(\\"FOUND',
-        'print("WROTE',
-        'print(\\"WROTE',
-        "&quot;FOUND",
-        "&quot;WROTE",
-    ):
-        text = text.replace(word, "")
-    return text
 
 
 def test_nothing_outside_was_touched(graded: Class) -> None:
@@ -1146,7 +1131,10 @@ def test_odd_folders_are_refused_or_graded(graded: Class) -> None:
 
 def test_pictures_that_unfold_to_gigabytes_are_left_out(graded: Class) -> None:
     """A forged picture with the size of a house is not in the graded notebook."""
-    assert FAKE_PNG not in graded.graded_text("forge-picture")
+    cells = json.loads(graded.graded_text("forge-picture"))["cells"]
+    shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert shown
+    assert not [data for data in shown if "image/png" in data]
 
 
 def test_every_graded_notebook_can_be_read(graded: Class) -> None:
@@ -1159,7 +1147,5 @@ def test_every_graded_notebook_can_be_read(graded: Class) -> None:
                 for cell in read_notebook(path).cells
                 if mark(cell).get("grade") and not mark(cell)["solution"]
             ]
-            assert [mark(cell)["grade_id"] for cell in tests if cell.cell_type == "code"] == [
-                f"test_{CENTER}",
-                f"test_{GUESS}",
-            ]
+            names = sorted(mark(cell)["grade_id"] for cell in tests if cell.cell_type == "code")
+            assert names == [f"test_{CENTER}", f"test_{GUESS}"]
