@@ -494,7 +494,7 @@ def _strange_types(data: dict[str, Any]) -> None:
 def _twins(data: dict[str, Any]) -> None:
     answer = next(c for c in data["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == CENTER)
     data["cells"] += [
-        {**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(300)
+        {**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(100)
     ]
 
 
@@ -700,7 +700,7 @@ ATTACKS: dict[str, Attack] = {
         "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x') * (1 << 28))", states=(*GRADED, *PARTLY)
     ),
     "many-files": Attack("for i in range(10 ** 6):\n    open(f'/tmp/{i}', 'w').write('x')"),
-    "prints": Attack("for _ in range(300):\n    print('x' * 1_000_000)\n    display('y' * 100_000)\n"),
+    "prints": Attack("for _ in range(100):\n    print('x' * 1_000_000)\n    display('y' * 100_000)\n"),
     "prints-one": Attack("print('x' * 30_000_000)\n'y' * 30_000_000"),
     "flood": Attack(
         f"{CHANNEL}\nwhile True:\n    write(b'x' * 1_000_000)", states=PARTLY, says="cannot be read"
@@ -882,7 +882,7 @@ ATTACKS: dict[str, Attack] = {
         edit=_extra(_code("1", metadata={"nbgrader": {"grade_id": ESC}})), files={f"a{ESC[:9]}": b""}
     ),
     "many-marks": Attack(
-        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(300))),
+        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(100))),
         says="more remarks",
     ),
     "markdown-bomb": Attack(
