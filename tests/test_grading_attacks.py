@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (attackers' code in strings)
 """Attacks on `tlkit grade`, each handed in as a submission and graded beside honest ones in a single run.
 
 No attacker gains a point, harms a classmate, learns a secret, stops the run or makes it hang. What is known
@@ -27,8 +28,8 @@ from test_nbgrader_states import running
 from tlkit.build.command import build
 from tlkit.build.course import Lesson
 from tlkit.build.new_lesson import new_lesson
-from tlkit.build.notebooks import new_cell, new_node, read_notebook
 from tlkit.build.notebooks import nbgrader as mark
+from tlkit.build.notebooks import new_cell, new_node, read_notebook
 from tlkit.grading.isolation.levels import Level, best
 from tlkit.grading.records import Record, Records
 
@@ -98,7 +99,7 @@ WRONG_GUESS = f"def {GUESS}(points):\n    return points.argmin(dim=1)\n"
 
 
 def write_lesson(root: Path) -> Lesson:
-    """The sample lesson with a second exercise, which is judged by accuracy on points made up by its probe."""
+    """The sample lesson with a second exercise, which is judged by accuracy on points its probe makes up."""
     lesson = new_lesson(root, "sample")
     text = lesson.text.read_text()
     text = text.replace("column_means", RIGHT_MARK).replace("# ### In your own words\n", TEXT)
@@ -107,9 +108,13 @@ def write_lesson(root: Path) -> Lesson:
     head, rest = probes.read_text().split("exercise(\n", 1)
     head = head.replace("from tlkit", "import torch\n\nfrom tlkit", 1)
     first = rest.split("\n)\n", 1)[1]
-    probes.write_text(head + PROBES.split("@probe", 1)[0].lstrip() + first + "\n\n@probe" + PROBES.split("@probe", 1)[1])
+    probes.write_text(
+        head + PROBES.split("@probe", 1)[0].lstrip() + first + "\n\n@probe" + PROBES.split("@probe", 1)[1]
+    )
     answers = lesson.folder / "answers.py"
-    answers.write_text(answers.read_text().replace("import alternative", "import accept, alternative") + ANSWERS)
+    answers.write_text(
+        answers.read_text().replace("import alternative", "import accept, alternative") + ANSWERS
+    )
     return lesson
 
 
@@ -245,7 +250,7 @@ for path in (
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, mode) as file:
                 file.write("\\n# PWNED\\n")
-            print("WROTE", path)
+            print("WR" + "OTE", path)
         except Exception:
             pass
 """
@@ -257,7 +262,7 @@ def look(path):
     try:
         with open(path, "rb") as file:
             if wanted.search(file.read(5_000_000)):
-                print("FOUND", path)
+                print("FO" + "UND", path)
     except Exception:
         pass
 paths = [ROOT + "/gradebook.db", ROOT + "/.tlkit-secret", ROOT, HOME]
@@ -271,10 +276,10 @@ for top in ("/tmp", "/home", "/root", "/mnt", "/old", "/var", "/srv", "/opt"):
 for path in paths[:5000]:
     look(path)
     if os.path.exists(path) and ROOT in path and not path.startswith("/proc") and path not in (ROOT, HOME):
-        print("FOUND", path)
+        print("FO" + "UND", path)
 for name, value in os.environ.items():
     if wanted.search((name + value).encode()):
-        print("FOUND", name)
+        print("FO" + "UND", name)
 print(sorted(os.environ.items()))
 """
 MEMORY = """
@@ -282,7 +287,7 @@ import gc, re
 wanted = re.compile("[m]eans_of_the_right_answer|[c]anary-2f9d71|[c]lassmate-8c44e0")
 for thing in gc.get_objects():
     if type(thing) is dict and "expected" in thing and "rules" in thing:
-        print("FOUND", str(thing)[:300])
+        print("FO" + "UND", str(thing)[:300])
 import tlkit.grading.process.worker, tlkit.grading.process.client, tlkit.grading.hidden
 raw = re.compile(wanted.pattern.encode())
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
@@ -293,7 +298,7 @@ with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
             try:
                 memory.seek(start)
                 if raw.search(memory.read(end - start)):
-                    print("FOUND at", place)
+                    print("FO" + "UND at", place)
             except OSError:
                 pass
 """
@@ -333,7 +338,9 @@ def {CENTER}(features):
     raise type({XSS!r}, (Exception,), {{}})({XSS!r})  # {XSS}
 """
 XSS_RETURN = f"def {GUESS}(points):\n    return {XSS!r}\n"
-FAKE_PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"\xff\xff\xff\xf0" * 2 + XSS.encode()).decode()
+FAKE_PNG = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"\xff\xff\xff\xf0" * 2 + XSS.encode()
+).decode()
 
 
 def _cells(*sources: tuple[str, str]) -> Edit:
@@ -362,10 +369,19 @@ def _marks(notebook: Any, kit: Kit) -> None:
         ]
     ):
         cell = new_cell("code", "2")
-        about = {"grade_id": name, "grade": grade, "solution": solution, "locked": locked, "points": 100, "task": False}
+        about = {
+            "grade_id": name,
+            "grade": grade,
+            "solution": solution,
+            "locked": locked,
+            "points": 100,
+            "task": False,
+        }
         cell.metadata.nbgrader = new_node(**about, schema_version=3, checksum="0" * 32)
         cell.metadata.tags = ["skip-execution", "tlkit-not-run", "setup", "demo"]
-        cell.outputs = [new_node(output_type="execute_result", data={"text/plain": "2"}, metadata={}, execution_count=1)]
+        cell.outputs = [
+            new_node(output_type="execute_result", data={"text/plain": "2"}, metadata={}, execution_count=1)
+        ]
         notebook.cells.insert(number, cell)
     for cell in notebook.cells:
         if mark(cell):
@@ -396,7 +412,10 @@ def _tests_replaced(notebook: Any, kit: Kit) -> None:
 
 def _xss_everywhere(notebook: Any, kit: Kit) -> bytes:
     Kit.cell(notebook, WRITTEN).source = XSS
-    notebook.cells += [new_cell("markdown", f"{XSS}\n\n![a](attachment:{XSS[:8]})"), new_cell("code", f"# {XSS}\n1")]
+    notebook.cells += [
+        new_cell("markdown", f"{XSS}\n\n![a](attachment:{XSS[:8]})"),
+        new_cell("code", f"# {XSS}\n1"),
+    ]
     raw = new_cell("markdown", XSS)
     raw.cell_type = "raw"
     raw.metadata.raw_mimetype = "text/html"
@@ -424,7 +443,14 @@ def _extra(*cells: Any) -> Edit:
 
 
 def _code(source: Any, **more: Any) -> dict[str, Any]:
-    return {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source, **more}
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": source,
+        **more,
+    }
 
 
 def _markdown(source: Any, **more: Any) -> dict[str, Any]:
@@ -433,7 +459,21 @@ def _markdown(source: Any, **more: Any) -> dict[str, Any]:
 
 def _strange_types(data: dict[str, Any]) -> None:
     """Every field that a cell has, with a type that it should not have."""
-    odd: list[Any] = [None, 1, -1.5, True, "x", [], {}, [[]], {"a": {}}, "\ud800", "\x00", 10**4000, [1, None, "ok"]]
+    odd: list[Any] = [
+        None,
+        1,
+        -1.5,
+        True,
+        "x",
+        [],
+        {},
+        [[]],
+        {"a": {}},
+        "\ud800",
+        "\x00",
+        10**4000,
+        [1, None, "ok"],
+    ]
     for value in odd:
         data["cells"] += [
             value,
@@ -453,10 +493,12 @@ def _strange_types(data: dict[str, Any]) -> None:
 
 def _twins(data: dict[str, Any]) -> None:
     answer = next(c for c in data["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == CENTER)
-    data["cells"] += [{**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(300)]
+    data["cells"] += [
+        {**answer, "id": "same", "source": answer["source"] + "#" * (i % 2)} for i in range(100)
+    ]
 
 
-ESC = "\x1b]0;PWNED\x07\x1b[2J\u202e\r\n=1+1"
+ESC = "\x1b]0;OWNED\x07\x1b[2J\u202e\r\n=1+1"
 NESTED = "a" + ".b" * 100_000
 MARKDOWN_BOMB = "<p><b>" * 20_000
 SHADOW = b"import os\nopen(os.path.expanduser('~/PWNED'), 'w').close()\nprint('PWNED')\n"
@@ -487,7 +529,8 @@ ATTACKS: dict[str, Attack] = {
     ),
     "patch-measure": Attack(
         "import tlkit.grading.process.worker as w\nfrom tlkit.exercises.measure import Measured\n"
-        f"w.measure = lambda e, p, c, seeds, **k: Measured([{{str(s): {{'values': v}} for s in seeds}} for v in {ZEROS}])"
+        f"w.measure = lambda e, p, c, seeds, **k: Measured([{{str(s): {{'values': v}} for s in seeds}} for v in {ZEROS}])",
+        states=(*GRADED, *PARTLY),
     ),
     "patch-spec": Attack(
         "import gc\nfrom tlkit.exercises.spec import Probe, Spec\n"
@@ -502,7 +545,8 @@ ATTACKS: dict[str, Attack] = {
         f"_p = {PUBLIC}\ndef {CENTER}(features):\n    return features - features.mean(1, keepdim=True)\n",
     ),
     "public-seeds": Attack(  # the probes run on the public cases, whose right values every student has
-        f"{CHANNEL}\njob()['seeds'].update(job()['public'])\n", f"def {CENTER}(x):\n    return x - x.mean(0)\n"
+        f"{CHANNEL}\njob()['seeds'].update(job()['public'])\n",
+        f"def {CENTER}(x):\n    return x - x.mean(0)\n",
     ),
     "patch-ipython": Attack(
         "shell = get_ipython()\nfrom types import SimpleNamespace as N\n"
@@ -576,11 +620,24 @@ ATTACKS: dict[str, Attack] = {
     # --- shadowing
     "shadow-files": Attack(
         "import sys\nsys.path[:0] = ['.', '']\nimport importlib, probes\nimportlib.reload(probes)\n",
-        files={
-            name: SHADOW
-            for name in ("torch.py", "probes.py", "sitecustomize.py", "conftest.py", "json.py", "tlkit.py", "expected.json")
-        }
-        | {"nbgrader_config.py": SHADOW, "answers.py": SHADOW, ".tlkit-secret": b"0", "usercustomize.py": SHADOW},
+        files=dict.fromkeys(
+            (
+                "torch.py",
+                "probes.py",
+                "sitecustomize.py",
+                "conftest.py",
+                "json.py",
+                "tlkit.py",
+                "expected.json",
+            ),
+            SHADOW,
+        )
+        | {
+            "nbgrader_config.py": SHADOW,
+            "answers.py": SHADOW,
+            ".tlkit-secret": b"0",
+            "usercustomize.py": SHADOW,
+        },
         says="other files were handed in and ignored",
     ),
     "shadow-modules": Attack(
@@ -600,7 +657,9 @@ ATTACKS: dict[str, Attack] = {
     "looks-on-disk": Attack(LOOKS),
     "looks-in-memory": Attack(MEMORY),
     "looks-in-history": Attack(HISTORY),
-    "looks-in-frames": Attack(f"{CHANNEL}\nimport inspect\nprint([list(f.frame.f_locals) for f in inspect.stack()])\n"),
+    "looks-in-frames": Attack(
+        f"{CHANNEL}\nimport inspect\nprint([list(f.frame.f_locals) for f in inspect.stack()])\n"
+    ),
     "writes": Attack(SPREAD),
     "detached": Attack(
         "import os, subprocess, time\n"
@@ -610,7 +669,7 @@ ATTACKS: dict[str, Attack] = {
         "    if os.fork() == 0:\n"
         "        while True:\n"
         "            time.sleep(0.2)\n"
-        "            os.write(3, b'{\"probe\": \"center_sample\", \"parts\": []}\\n')\n"
+        '            os.write(3, b\'{"probe": "center_sample", "parts": []}\\n\')\n'
         "    os._exit(0)\n",
         states=(*GRADED, *PARTLY),
     ),
@@ -637,16 +696,26 @@ ATTACKS: dict[str, Attack] = {
         "        break\n",
         states=(*GRADED, *PARTLY),
     ),
-    "memory": Attack("hoard = []\nwhile True:\n    hoard.append(bytearray(b'x') * (1 << 28))", states=(*GRADED, *PARTLY)),
-    "many-files": Attack("for i in range(10 ** 6):\n    open(f'/tmp/{i}', 'w').write('x')"),
-    "prints": Attack("for _ in range(300):\n    print('x' * 1_000_000)\n    display('y' * 100_000)\n"),
-    "prints-one": Attack("print('x' * 30_000_000)\n'y' * 30_000_000"),
-    "flood": Attack(f"{CHANNEL}\nwhile True:\n    write(b'x' * 1_000_000)", states=PARTLY, says="cannot be read"),
-    "flood-lines": Attack(f"{CHANNEL}\nwhile True:\n    write(b'{{}}\\n' * 300_000)", states=PARTLY, says="cannot be read"),
-    "flood-values": Attack(
-        f"{CHANNEL}\nwrite(b'{{\"probe\": [' + b'{{}},' * 7_000_000 + b'0]}}\\n')", states=PARTLY, says="cannot be read"
+    "memory": Attack(
+        "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x') * (1 << 28))", states=(*GRADED, *PARTLY)
     ),
-    "flood-deep": Attack(f"{CHANNEL}\nwrite(b'{{\"probe\":' + b'[' * 90_000 + b'\\n')", states=PARTLY, says="cannot be read"),
+    "many-files": Attack("for i in range(10 ** 6):\n    open(f'/tmp/{i}', 'w').write('x')"),
+    "prints": Attack("for _ in range(100):\n    print('x' * 1_000_000)\n    display('y' * 100_000)\n"),
+    "prints-one": Attack("print('x' * 30_000_000)\n'y' * 30_000_000"),
+    "flood": Attack(
+        f"{CHANNEL}\nwhile True:\n    write(b'x' * 1_000_000)", states=PARTLY, says="cannot be read"
+    ),
+    "flood-lines": Attack(
+        f"{CHANNEL}\nwhile True:\n    write(b'{{}}\\n' * 300_000)", states=PARTLY, says="cannot be read"
+    ),
+    "flood-values": Attack(
+        f"{CHANNEL}\nwrite(b'{{\"probe\": [' + b'{{}},' * 7_000_000 + b'0]}}\\n')",
+        states=PARTLY,
+        says="cannot be read",
+    ),
+    "flood-deep": Attack(
+        f"{CHANNEL}\nwrite(b'{{\"probe\":' + b'[' * 90_000 + b'\\n')", states=PARTLY, says="cannot be read"
+    ),
     "flood-empty": Attack(f"{CHANNEL}\nwrite(b'\\n' * 1000)", states=PARTLY, says="cannot be read"),
     "flood-nul": Attack(f"{CHANNEL}\nwrite(b'\\x00\\xff\\n')", states=PARTLY, says="cannot be read"),
     "drip": Attack(
@@ -675,7 +744,9 @@ ATTACKS: dict[str, Attack] = {
         says="ended the Python process",
     ),
     "exits-at-end": Attack(
-        center=f"def {CENTER}(x):\n    return x - x.mean(0)", edit=_cells(("code", "import os; os._exit(0)")), score=2
+        center=f"def {CENTER}(x):\n    return x - x.mean(0)",
+        edit=_cells(("code", "import os; os._exit(0)")),
+        score=2,
     ),
     "segfault": Attack("import ctypes\nctypes.string_at(0)", states=PARTLY),
     "recursion": Attack(
@@ -684,9 +755,13 @@ ATTACKS: dict[str, Attack] = {
         states=(*GRADED, *PARTLY),
     ),
     "aborts": Attack("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", states=(*GRADED, *PARTLY)),
-    "stops-itself": Attack("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", states=(*GRADED, *PARTLY)),
+    "stops-itself": Attack(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", states=(*GRADED, *PARTLY)
+    ),
     # --- never ending
-    "loop-python": Attack(f"while True:\n    try:\n        while True: pass\n    except {'BaseException'}: break", says=""),
+    "loop-python": Attack(
+        f"while True:\n    try:\n        while True: pass\n    except {'BaseException'}: break", says=""
+    ),
     "loop-power": Attack("7 ** (7 ** 12)", states=(*GRADED, *PARTLY)),
     "loop-regex": Attack("import re\nre.match('(a|a)*b', 'a' * 60)", states=(*GRADED, *PARTLY)),
     "sleeps-blocked": Attack(
@@ -727,10 +802,14 @@ ATTACKS: dict[str, Attack] = {
         "def f(n):\n    try:\n        f(n + 1)\n    except Exception as error:\n        raise ValueError('x' * 100_000) from error\nf(0)"
     ),
     # --- the surroundings
-    "no-tmp": Attack("import os, shutil\nshutil.rmtree('/tmp', ignore_errors=True)\nos.chdir('/')\nos.environ.clear()\n"),
+    "no-tmp": Attack(
+        "import os, shutil\nshutil.rmtree('/tmp', ignore_errors=True)\nos.chdir('/')\nos.environ.clear()\n"
+    ),
     "closes-channel": Attack(f"{CHANNEL}\nos.close(channel())", states=PARTLY),
     "moves-channel": Attack(f"{CHANNEL}\nos.dup2(os.open('/dev/null', 2), channel())", states=PARTLY),
-    "shuts-channel": Attack(f"{CHANNEL}\nimport socket\nsocket.socket(fileno=channel()).shutdown(2)", states=PARTLY),
+    "shuts-channel": Attack(
+        f"{CHANNEL}\nimport socket\nsocket.socket(fileno=channel()).shutdown(2)", states=PARTLY
+    ),
     "rlimits": Attack(
         "import resource as r\n"
         "for what in range(16):\n"
@@ -748,16 +827,22 @@ ATTACKS: dict[str, Attack] = {
     ),
     "asks": Attack("input('password? ')\nimport getpass\ngetpass.getpass()"),
     # --- imitating the worker
-    "forge-zeros": Attack(f"{CHANNEL}\nsay(probe='{CENTER}', parts=forged({ZEROS}, '{CENTER}'))", says="malformed"),
-    "forge-public": Attack(f"{CHANNEL}\nsay(probe='{CENTER}', parts=forged({PUBLIC}, '{CENTER}'))", says="malformed"),
-    "forge-other": Attack(f"{CHANNEL}\nsay(probe='{GUESS}', parts=forged([{{'guesses': [0] * 40}}], '{GUESS}'))"),
+    "forge-zeros": Attack(
+        f"{CHANNEL}\nsay(probe='{CENTER}', parts=forged({ZEROS}, '{CENTER}'))", says="malformed"
+    ),
+    "forge-public": Attack(
+        f"{CHANNEL}\nsay(probe='{CENTER}', parts=forged({PUBLIC}, '{CENTER}'))", says="malformed"
+    ),
+    "forge-other": Attack(
+        f"{CHANNEL}\nsay(probe='{GUESS}', parts=forged([{{'guesses': [0] * 40}}], '{GUESS}'))"
+    ),
     "forge-points": Attack(
         f"{CHANNEL}\nsay(probe='{CENTER}', points=2, outcome='right', parts=[{{}}, {{}}], expected={{}}, verdict='right')"
     ),
     "forge-nobody": Attack(f"{CHANNEL}\nsay(probe='__proto__', parts=[])\nsay(probe=['{CENTER}'], parts=[])"),
     "forge-again": Attack(f"{CHANNEL}\nsay(again='{CENTER}', parts=forged({PUBLIC}, '{CENTER}'))"),
     "forge-huge-number": Attack(
-        f"{CHANNEL}\nwrite(b'{{\"probe\": \"{CENTER}\", \"parts\": [{{\"1\": {{\"late\": 1' + b'0' * 400 + b'}}}}, {{}}]}}\\n')"
+        f'{CHANNEL}\nwrite(b\'{{"probe": "{CENTER}", "parts": [{{"1": {{"late": 1\' + b\'0\' * 400 + b\'}}}}, {{}}]}}\\n\')'
     ),
     "forge-begin": Attack(f"{CHANNEL}\nsay(begin=99)", states=PARTLY, says="cannot be read"),
     "forge-true": Attack(f"{CHANNEL}\nsay(begin=True)", states=PARTLY),
@@ -765,7 +850,9 @@ ATTACKS: dict[str, Attack] = {
     "forge-done": Attack(
         f"{CHANNEL}\nfor i in range(2, len(job()['steps']) + 1): say(begin=i)\nsay(end=True)", states=PARTLY
     ),
-    "forge-broken": Attack(f"{CHANNEL}\nsay(broken=[[['{XSS[:25]}']]])", states=PARTLY, says="cannot be read"),
+    "forge-broken": Attack(
+        f"{CHANNEL}\nsay(broken=[[['{XSS[:25]}']]])", states=PARTLY, says="cannot be read"
+    ),
     "forge-problem": Attack(f"{CHANNEL}\nsay(probe='{CENTER}', problem={XSS!r} + 'x' * 10_000)"),
     "forge-picture": Attack(
         f"{CHANNEL}\nsay(cell=1, outputs=[{{'text': 1}}, {{'png': {FAKE_PNG!r}, 'text': 'a', 'html': '<script>'}}])\n"
@@ -776,26 +863,40 @@ ATTACKS: dict[str, Attack] = {
     "xss": Attack(XSS_CELL, XSS_ANSWER, XSS_RETURN, _xss_everywhere),
     "xss-error": Attack(XSS_ERROR),
     "xss-cells": Attack(
-        edit=_cells(("markdown", XSS), ("raw", XSS), ("code", XSS), ("markdown", "$\\href{javascript:alert(8)}{x}$"))
+        edit=_cells(
+            ("markdown", XSS), ("raw", XSS), ("code", XSS), ("markdown", "$\\href{javascript:alert(8)}{x}$")
+        )
     ),
     # --- the file itself
     "strange-types": Attack(edit=_json(_strange_types)),
     "surrogate-picture": Attack(edit=_extra(_markdown("a", attachments={"\ud800": {"image/png": "\ud800"}}))),
     "magics": Attack(edit=_extra(_code("!ls\n" * 700), _code("x = %time\n" * 5000))),
-    "nested-code": Attack(edit=_extra(_code(NESTED), _code("-" * 99_000 + "1"), _code("(" * 150 + ")" * 150))),
+    "nested-code": Attack(
+        edit=_extra(_code(NESTED), _code("-" * 99_000 + "1"), _code("(" * 150 + ")" * 150))
+    ),
     "nested-answer": Attack(center=NESTED, guess="1+" * 60_000 + "1"),
-    "nul": Attack(center="\0", edit=_extra(_code("\0print(1)"), _markdown("\0\x1b[31m\ufffe"), _code("\u2028\x0c\r"))),
-    "escapes": Attack(edit=_extra(_code("1", metadata={"nbgrader": {"grade_id": ESC}})), files={f"a{ESC[:9]}": b""}),
+    "nul": Attack(
+        center="\0", edit=_extra(_code("\0print(1)"), _markdown("\0\x1b[31m\ufffe"), _code("\u2028\x0c\r"))
+    ),
+    "escapes": Attack(
+        edit=_extra(_code("1", metadata={"nbgrader": {"grade_id": ESC}})), files={f"a{ESC[:9]}": b""}
+    ),
     "many-marks": Attack(
-        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(300))),
+        edit=_extra(*(_code("1", metadata={"nbgrader": {"grade_id": f"own {i}"}}) for i in range(100))),
         says="more remarks",
     ),
-    "markdown-bomb": Attack(edit=_extra(_markdown(MARKDOWN_BOMB), _markdown(">" * 9_000), _markdown("[" * 50_000))),
+    "markdown-bomb": Attack(
+        edit=_extra(_markdown(MARKDOWN_BOMB), _markdown(">" * 9_000), _markdown("[" * 50_000))
+    ),
     "emoji": Attack(edit=_extra(*(_code("# " + "\U0001f600" * 11_000) for _ in range(40)))),
     "too-much-text": Attack(edit=_extra(_code("#" * 4_000_000)), states=REFUSED, says="more than"),
-    "too-many-cells": Attack(edit=_extra(*(_code("") for _ in range(2_001))), states=REFUSED, says="at most 2,000"),
+    "too-many-cells": Attack(
+        edit=_extra(*(_code("") for _ in range(2_001))), states=REFUSED, says="at most 2,000"
+    ),
     "too-many-parts": Attack(
-        edit=lambda notebook, kit: b'{"cells": [' + b"{}," * 5_000_000 + b"{}]}", states=REFUSED, says="more parts"
+        edit=lambda notebook, kit: b'{"cells": [' + b"{}," * 5_000_000 + b"{}]}",
+        states=REFUSED,
+        says="more parts",
     ),
     "long-number": Attack(
         edit=lambda notebook, kit: b'{"cells": [' + b"9" * 100_000 + b"]}", states=REFUSED, says="damaged"
@@ -803,8 +904,8 @@ ATTACKS: dict[str, Attack] = {
     "cells-no-list": Attack(edit=_json(lambda data: data.update(cells={"0": 1})), states=REFUSED),
 }
 
-# What remains possible, and why: the worker must have the cases, so a submission can look at what a probe made
-# up; an exercise judged by accuracy is as strong as the secrecy of the labels in its probe.
+# What remains possible, and why: the worker must have the cases, so a submission can look at what a probe
+# made up; an exercise judged by accuracy is as strong as the secrecy of the labels in its probe.
 KNOWN = {
     "known-reads-labels": Attack(
         guess=f"import sys\ndef {GUESS}(points):\n"
@@ -894,7 +995,16 @@ def _odd_folders(root: Path, kit: Kit) -> None:
     (folder / "timestamp.txt").symlink_to(root / ".tlkit-secret")
     folder = hand_in(root, "bytes-in-name", LESSON, "", "note.txt")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff\x1b[2J\n.ipynb")).write_bytes(b" " * 30_000_001)
-    times = ["9999-12-31 23:59:59 +9999", "0001-01-01 +23:59", "\x00" * 99, "9" * 199, "2" * 5000, XSS, "1e400", "24:61"]
+    times = [
+        "9999-12-31 23:59:59 +9999",
+        "0001-01-01 +23:59",
+        "\x00" * 99,
+        "9" * 199,
+        "2" * 5000,
+        XSS,
+        "1e400",
+        "24:61",
+    ]
     for number, text in enumerate(times):
         student = f"time-{number}"
         folder = hand_in(root, student, LESSON, kit.notebook({CENTER: WRONG, GUESS: WRONG_GUESS}))
@@ -924,7 +1034,12 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Class:
     command = [sys.executable, "-m", "tlkit", "grade", LESSON, "--jobs", "5", "--memory-gb", "1"]
     command += ["--cell-seconds", str(CELL_SECONDS), "--total-seconds", str(TOTAL_SECONDS)]
     run = subprocess.run(
-        command, cwd=root, env={**environment(), "CANARY": CANARY}, capture_output=True, timeout=900, check=False
+        command,
+        cwd=root,
+        env={**environment(), "CANARY": CANARY},
+        capture_output=True,
+        timeout=900,
+        check=False,
     )
     seconds = time.monotonic() - started
     log = (run.stdout + run.stderr).decode("utf-8", "replace")
@@ -972,21 +1087,14 @@ def test_an_attack_learns_and_runs_nothing(graded: Class, student: str) -> None:
     for text in (page, graded.graded_text(student)):
         for secret in (CANARY, CLASSMATE, RIGHT_MARK, (graded.root / ".tlkit-secret").read_text().strip()):
             assert secret not in text.replace("[", "")
-        assert "FOUND" not in _without_sources(text, student)
-        assert "WROTE" not in _without_sources(text, student)
+        assert "FOUND" not in text
+        assert "WROTE" not in text
         assert not [number for number in hidden if abs(number) > 1e-3 and f"{abs(number):.5f}" in text]
     assert running(page) == []
 
 
-def _without_sources(text: str, student: str) -> str:
-    """Words in the attacker's own code are not what it found."""
-    for word in ('print("FOUND', "print('FOUND", 'print(\\"FOUND', 'print("WROTE', 'print(\\"WROTE', "&quot;FOUND", "&quot;WROTE"):
-        text = text.replace(word, "")
-    return text
-
-
 def test_nothing_outside_was_touched(graded: Class) -> None:
-    """The course, its secret and every submitted file are as they were, and no file of an attacker is anywhere."""
+    """The course, its secret and all submitted files are as they were; no attacker's file is anywhere."""
     assert graded.before == graded.after
     assert graded.outside == []
 
@@ -1023,7 +1131,10 @@ def test_odd_folders_are_refused_or_graded(graded: Class) -> None:
 
 def test_pictures_that_unfold_to_gigabytes_are_left_out(graded: Class) -> None:
     """A forged picture with the size of a house is not in the graded notebook."""
-    assert FAKE_PNG not in graded.graded_text("forge-picture")
+    cells = json.loads(graded.graded_text("forge-picture"))["cells"]
+    shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert shown
+    assert not [data for data in shown if "image/png" in data]
 
 
 def test_every_graded_notebook_can_be_read(graded: Class) -> None:
@@ -1031,8 +1142,10 @@ def test_every_graded_notebook_can_be_read(graded: Class) -> None:
     for student in EVERYBODY:
         path = graded.root / "autograded" / student / LESSON / f"{LESSON}.ipynb"
         if EVERYBODY[student].states != REFUSED:
-            tests = [cell for cell in read_notebook(path).cells if mark(cell).get("grade") and not mark(cell)["solution"]]
-            assert [mark(cell)["grade_id"] for cell in tests if cell.cell_type == "code"] == [
-                f"test_{CENTER}",
-                f"test_{GUESS}",
+            tests = [
+                cell
+                for cell in read_notebook(path).cells
+                if mark(cell).get("grade") and not mark(cell)["solution"]
             ]
+            names = sorted(mark(cell)["grade_id"] for cell in tests if cell.cell_type == "code")
+            assert names == [f"test_{CENTER}", f"test_{GUESS}"]

@@ -1,9 +1,11 @@
-"""What the grader's own process makes of bytes and data that strangers choose: random damage, and known bombs."""
+"""What the grader's own process makes of bytes and data that strangers choose: random damage, known bombs."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
+import itertools
 import json
 import random
 import socket
@@ -19,6 +21,7 @@ from nbformat import validate
 from tlkit.build.names import defined, needed
 from tlkit.build.notebooks import new_cell, new_node, new_notebook, read_notebook, write_notebook
 from tlkit.exercises.compare import compare
+from tlkit.exercises.rules import compare_all
 from tlkit.grading.html import highlight_code
 from tlkit.grading.job import in_need, verdicts
 from tlkit.grading.process import wire
@@ -26,10 +29,39 @@ from tlkit.grading.restore import NotGradable, restore
 from tlkit.grading.submission import as_notebook, one_line
 from tlkit.grading.transcript import PNG, read
 
-ODD: list[Any] = [None, True, 0, -1, 1.5, 10**400, "", "x", "\ud800", "\x00\x1b[2J", [], {}, [[]], {"": 0}, {"a": {}}]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**400,
+    "",
+    "x",
+    "\ud800",
+    "\x00\x1b[2J",
+    [],
+    {},
+    [[]],
+    {"": 0},
+    {"a": {}},
+]
 ODD += ["a", "values", "late", 2**63, [0.0] * 18, {"array": "tensor"}, {"object": "x"}, {"float": "nan"}]
-TENSOR = {"array": "tensor", "dtype": "float32", "shape": [2, 2], "device": "cpu", "data": [0.5, 1.5, -2.0, 0.0]}
-RAISED = {"type": "ValueError", "message": "no", "where": "student", "line": 3, "source": "x", "cell": "In[1]"}
+TENSOR = {
+    "array": "tensor",
+    "dtype": "float32",
+    "shape": [2, 2],
+    "device": "cpu",
+    "data": [0.5, 1.5, -2.0, 0.0],
+}
+RAISED = {
+    "type": "ValueError",
+    "message": "no",
+    "where": "student",
+    "line": 3,
+    "source": "x",
+    "cell": "In[1]",
+}
 
 
 def _spots(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -53,7 +85,9 @@ def _damage(value: Any, chance: random.Random) -> Any:
         if what == 0:
             container.pop(key)
         elif what == 1 and isinstance(container, dict):
-            container[chance.choice(["", "probe", "cell", "again", "\ud800", "shape", "data"])] = container.pop(key)
+            container[chance.choice(["", "probe", "cell", "again", "\ud800", "shape", "data"])] = (
+                container.pop(key)
+            )
         elif what == 2 and isinstance(container, list):
             container.insert(0, copy.deepcopy(container[key]))
         elif what == 3:
@@ -79,7 +113,9 @@ NOTEBOOK = {
             "source": ["import torch\n", "x = 1"],
             "outputs": [],
             "execution_count": 1,
-            "metadata": {"nbgrader": {"grade_id": "setup", "grade": False, "solution": False, "locked": True}},
+            "metadata": {
+                "nbgrader": {"grade_id": "setup", "grade": False, "solution": False, "locked": True}
+            },
         },
         {
             "id": "answer",
@@ -87,7 +123,11 @@ NOTEBOOK = {
             "source": "def f(x):\n    return x",
             "metadata": {"tags": ["a"], "nbgrader": {"grade_id": "f", "solution": True, "checksum": "0"}},
         },
-        {"cell_type": "markdown", "source": "![a](attachment:a.png)", "attachments": {"a.png": {"image/png": "aGk="}}},
+        {
+            "cell_type": "markdown",
+            "source": "![a](attachment:a.png)",
+            "attachments": {"a.png": {"image/png": "aGk="}},
+        },
         {"cell_type": "raw", "source": "raw", "metadata": {}},
     ],
 }
@@ -113,7 +153,11 @@ def test_any_notebook_is_read_restored_and_written_or_refused(tmp_path: Path) ->
         data = json.dumps(_damage(NOTEBOOK, chance)).encode()
         if chance.random() < 0.3:
             place = chance.randrange(len(data))
-            data = data[:place] + bytes(chance.randrange(256) for _ in range(3)) + data[place + chance.randrange(3) :]
+            data = (
+                data[:place]
+                + bytes(chance.randrange(256) for _ in range(3))
+                + data[place + chance.randrange(3) :]
+            )
         try:
             restored = restore(as_notebook(data), source, {"setup": "# setup", "f": "# f"})
         except NotGradable:
@@ -128,7 +172,11 @@ def test_any_notebook_is_read_restored_and_written_or_refused(tmp_path: Path) ->
 
 PARTS = [{"1": {"values": {"x": TENSOR, "n": 3, "d": {"dict": [["a", [1, 2.5]]]}}}, "2": {"raised": RAISED}}]
 MESSAGES = [
-    {"cell": 0, "outputs": [{"stream": "stdout", "text": "a"}, {"text": "b", "png": "aGk=", "result": True}], "error": None},
+    {
+        "cell": 0,
+        "outputs": [{"stream": "stdout", "text": "a"}, {"text": "b", "png": "aGk=", "result": True}],
+        "error": None,
+    },
     {"cell": 1, "outputs": [], "error": {"name": "E", "message": "m", "trace": "a\nb"}},
     {"probe": "f", "parts": PARTS, "warnings": ["w"], "abandoned": False, "seconds": 1.0},
     {"again": "f", "parts": PARTS, "warnings": []},
@@ -153,7 +201,17 @@ ENTRY = {
         "m": {"hint": "h", "parts": {"0": {"1": {"labels": {"x": TENSOR}}, "2": {"raises": "ValueError"}}}}
     },
 }
-EXPECTED = [TENSOR, {**TENSOR, "shape": [], "data": [1.0]}, 7, 1.5, True, "a", None, [1, 2], {"dict": [["a", 1]]}]
+EXPECTED = [
+    TENSOR,
+    {**TENSOR, "shape": [], "data": [1.0]},
+    7,
+    1.5,
+    True,
+    "a",
+    None,
+    [1, 2],
+    {"dict": [["a", 1]]},
+]
 EXPECTED += [{"set": [1]}, {"complex": [1.0, 2.0]}, {"float": "nan"}, {"tuple": [TENSOR]}, {"object": "x"}]
 JOB = {"steps": [{"source": "1"}, {"source": "2"}, {"probe": "f"}, {"probe": "g"}]}
 
@@ -167,7 +225,9 @@ def test_any_transcript_is_read_and_judged() -> None:
         chance.shuffle(messages)
         messages = [one for one in messages if isinstance(one, dict)]
         part = {**ENTRY["parts"][0]}  # type: ignore[index]
-        part["expected"] = {seed_: {**case, "x": chance.choice(EXPECTED)} for seed_, case in part["expected"].items()}
+        part["expected"] = {
+            seed_: {**case, "x": chance.choice(EXPECTED)} for seed_, case in part["expected"].items()
+        }
         hidden = {name: {**entry, "parts": [part]} for name, entry in entries.items()}
         found = read(messages, {"f": 1, "g": 1})
         judged = verdicts(JOB, found, hidden, entries)
@@ -200,7 +260,7 @@ def test_what_was_not_asked_for_stops_nobody() -> None:
     ids=["deep", "list", "bytes", "digits", "nan", "many dicts", "many numbers", "long"],
 )
 def test_what_is_no_message_is_refused_in_time(sent: bytes) -> None:
-    """Whatever comes through the channel, reading it ends in WireError, soon and without filling the memory."""
+    """Whatever comes through the channel, reading it ends in WireError, soon, with little memory."""
     with pytest.raises(wire.WireError):
         _receive(sent, lambda reader: reader.next(time.monotonic() + 20))
 
@@ -221,10 +281,8 @@ def _receive(sent: bytes, take: Callable[[wire.Reader], object]) -> None:
     here, there = socket.socketpair()
 
     def write() -> None:
-        try:
+        with contextlib.suppress(OSError):
             there.sendall(sent)
-        except OSError:
-            pass
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
@@ -248,10 +306,23 @@ def _receive(sent: bytes, take: Callable[[wire.Reader], object]) -> None:
         "if 1:\n x\n" + "elif 1:\n x\n" * 10_000,
         " " * 200_000 + "!",
     ],
-    ids=["magics", "assigned", "help", "dots", "signs", "sum", "brackets", "nul", "odd", "lambdas", "elifs", "spaces"],
+    ids=[
+        "magics",
+        "assigned",
+        "help",
+        "dots",
+        "signs",
+        "sum",
+        "brackets",
+        "nul",
+        "odd",
+        "lambdas",
+        "elifs",
+        "spaces",
+    ],
 )
 def test_code_that_is_hard_to_read_is_read_in_time(source: str) -> None:
-    """Names in a stranger's cell are looked for by Python's parser alone; what it cannot read has no names."""
+    """Names in a stranger's cell are found by Python's parser alone; what it cannot read has none."""
     started = time.process_time()
     defined(source)
     needed(source)
@@ -285,7 +356,12 @@ def test_colouring_code_takes_no_hours() -> None:
 @pytest.mark.parametrize("found", [True, {"object": "x"}, "text", None, [1], {"complex": [1.0, 1.0]}, TENSOR])
 def test_a_verdict_on_hidden_cases_tells_no_expected_value(found: Any) -> None:
     """Returning another kind of thing is no way to be told the number that was asked for."""
-    for expected, secret in ((7.25, "7.25"), (42, "42"), ("secret", "secret"), ({**TENSOR, "shape": [4]}, "[4]")):
+    for expected, secret in (
+        (7.25, "7.25"),
+        (42, "42"),
+        ("secret", "secret"),
+        ({**TENSOR, "shape": [4]}, "[4]"),
+    ):
         fault = compare(expected, found)
         if fault is not None:
             assert secret not in fault.blind
@@ -306,3 +382,34 @@ def test_a_remark_has_no_control_characters() -> None:
     """Names that a student chose are shown in a terminal and in a table."""
     assert one_line("a\x1b[2J\nb\u202ec\ud800") == "a [2J b c?"
     assert len(one_line("x" * 10_000)) == 300
+
+
+PARTS_OF_COURSE = [
+    pytest.param(part, id=f"{path.parent.name[:2]} {name} {number}")
+    for path in sorted((Path(__file__).parents[1] / "course").glob("*/expected.json"))
+    for name, entry in json.loads(path.read_text(encoding="utf-8"))["exercises"].items()
+    for number, part in enumerate(entry["parts"])
+]
+
+
+@pytest.mark.parametrize("part", PARTS_OF_COURSE)
+def test_no_part_is_earned_with_what_another_case_measures(part: dict[str, Any]) -> None:
+    """What everybody knows of the public cases is worth nothing on a hidden one."""
+    cases = part["expected"]
+    for one, other in itertools.permutations(cases, 2):
+        judged = compare_all(cases[one], cases[other], part["rules"])
+        assert any(fault is not None for fault in judged.values()), (
+            f"{part['title']}: {one} and {other} agree"
+        )
+
+
+@pytest.mark.parametrize("part", PARTS_OF_COURSE)
+def test_no_part_is_earned_with_a_number_within_bounds_alone(part: dict[str, Any]) -> None:
+    """A submission can send any number: a part asks for more than that."""
+    rules = part["rules"]
+    labels = {label for case in part["expected"].values() for label in case}
+    judged = [rules.get(label, {}) for label in labels if not rules.get(label, {}).get("context")]
+    bare = [rule for rule in judged if {"at_least", "at_most"} & set(rule) and "agreement_with" not in rule]
+    assert len(bare) < len(judged), (
+        f"{part['title']}: bounds alone; add a label that is compared with a right answer"
+    )

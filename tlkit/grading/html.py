@@ -62,7 +62,9 @@ LONGEST_MARKDOWN, LONGEST_CODE, LONGEST_LINE = 6_000, 20_000, 500  # the time th
 
 
 def _as_it_is(source: str) -> str:
-    return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
+    shown = source[:LONGEST_CODE]  # nbconvert cleans it once more, and bleach is slow at many entities
+    more = f"\n… and {len(source) - len(shown):,} more characters" if len(source) > len(shown) else ""
+    return f'<div class="highlight"><pre>{escape(shown)}{more}</pre></div>'
 
 
 def highlight_code(source: str, language: str | None = None, metadata: Any = None) -> str:
@@ -71,12 +73,13 @@ def highlight_code(source: str, language: str | None = None, metadata: Any = Non
 
     if len(source) > LONGEST_CODE or max(map(len, source.split("\n"))) > LONGEST_LINE:
         return _as_it_is(source)
-    return str(Highlight2HTML(pygments_lexer="ipython3")(source, language, metadata))
+    colour: Any = Highlight2HTML  # untyped in nbconvert
+    return str(colour(pygments_lexer="ipython3")(source, language, metadata))
 
 
 @pass_context
 def markdown_to_html(context: Context, source: str) -> str:
-    """Markdown, with formulas and attached images, as harmless HTML; text that is too long for it as it is."""
+    """Markdown, with formulas and attached images, as harmless HTML; very long text as it is."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     if len(source) > LONGEST_MARKDOWN:
@@ -88,5 +91,5 @@ def markdown_to_html(context: Context, source: str) -> str:
     )
     try:
         return clean_html(MarkdownWithMath(renderer=renderer).render(source))
-    except RecursionError:  # a thousand quotations, one in the other
+    except Exception:  # a picture that is missing, a thousand quotations one in the other
         return _as_it_is(source)

@@ -85,7 +85,10 @@ def read_submission(
     if extra and found.notebook is not None:
         listed = ", ".join(one_line(file)[:60] for file in extra[:5])
         found.remarks.append(f"other files were handed in and ignored: {listed}")
-    found.problem, found.remarks = one_line(found.problem), [one_line(remark) for remark in found.remarks[:20]]
+    found.problem, found.remarks = (
+        one_line(found.problem),
+        [one_line(remark) for remark in found.remarks[:20]],
+    )
     return found
 
 
@@ -154,7 +157,8 @@ def as_notebook(data: bytes) -> NotebookNode:
     """The cells' text and nbgrader marks of a notebook file; NotGradable where it is none."""
     if data.count(b"{") + data.count(b"[") > MOST_CONTAINERS:
         raise NotGradable(
-            "it has more parts than a notebook has: ask for the notebook after *Edit, Clear Outputs of All Cells*"
+            "it has more parts than a notebook has: ask for the notebook after *Edit, Clear Outputs of "
+            "All Cells*"
         )
     try:
         found = json.loads(data.decode("utf-8-sig"))
