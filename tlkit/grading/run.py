@@ -123,7 +123,7 @@ class Grading:
         """Judge what came back, enter it in the gradebook, and note what became of it."""
         if transcript.ended == "no room":
             raise GraderError(
-                f"A worker could not be shut in: {transcript.why}. Nothing was graded unprotected."
+                f"A worker could not be made ready: {transcript.why}. Nothing was graded unprotected."
             )
         found = read(transcript, {name: len(entry["parts"]) for name, entry in self.public.items()})
         verdicts = jobs.verdicts(work.job, found, work.hidden, self.public)

@@ -38,7 +38,7 @@ class Transcript:
     """All a worker sent, unchecked but for its size, and how it ended.
 
     ended: "done" · "time" · "memory" · "disk" · "processes" · "died" (its code ended the process) ·
-    "killed" (somebody else did) · "broken" (what it sent was no message) · "no room" (the sandbox could not
+    "killed" (somebody else did) · "broken" (what it sent was no message) · "no room" (its room could not
     be made). step: the last one that was begun.
     """
 
@@ -144,6 +144,9 @@ class Zygote:
                     wire.send(channel, {"again": names})
                     longest = sum(job["about"][name]["seconds"] for name in names)
                     until = min(end, time.monotonic() + 3 * longest + GRACE)
+            elif "broken" in message and found.step < 0:  # none of the submission's code has run yet
+                found.ended, found.why = "no room", str(message["broken"]).strip().splitlines()[-1][:400]
+                return
             elif "broken" in message:
                 raise wire.WireError(str(message["broken"])[:2_000])
             elif "end" in message and found.step == len(job["steps"]):
@@ -175,7 +178,7 @@ class Zygote:
             found.ended = "killed"
         elif not said and not self.alive:
             raise GraderError("The process that runs submissions was killed.")
-        elif not said and found.ended != "done":  # its keeper was killed, and the worker with it
+        elif not said and found.ended not in ("done", "no room"):  # its keeper was killed, and the worker with it
             found.ended = "killed"
 
 
