@@ -178,7 +178,7 @@ class Zygote:
             found.ended = "killed"
         elif not said and not self.alive:
             raise GraderError("The process that runs submissions was killed.")
-        elif not said and found.ended not in ("done", "no room"):  # its keeper was killed, and the worker with it
+        elif not said and found.ended not in ("done", "no room"):  # its keeper was killed, and it too
             found.ended = "killed"
 
 
