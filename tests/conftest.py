@@ -32,11 +32,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return max(1, min(4, int(cpu_quota())))
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a browser or real files; start slow files first and browsers last.
 
-    The tests of a file run on one worker, for they share fixtures; those of test_lessons.py by lesson.
+    The tests of a file run on one worker (`--dist loadfile`), for they share fixtures.
     """
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -44,9 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if "real_files" in names:
             item.add_marker(pytest.mark.real)
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        lesson = getattr(parameters.get("lesson"), "name", "")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {lesson}".strip()))
     rank: dict[Path, int] = {}
     for item in items:
         own = 0 if item.get_closest_marker("slow") else 2 if item.get_closest_marker("browser") else 1
