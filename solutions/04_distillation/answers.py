@@ -841,37 +841,6 @@ def _(teacher, student, example):
 
 @misconception(
     "compression_report",
-    "cold",
-    hint="You time the very first pass. It pays for memory and caches that later ones find ready: run once to warm up, then "
-    "take the median of several.",
-)
-def _(teacher, student, example):
-    def first(model, x):
-        mode = model.training
-        model.eval()
-        with torch.no_grad():
-            start = time.perf_counter()
-            model(x)
-        model.train(mode)
-        return time.perf_counter() - start
-
-    networks = {"teacher": teacher, "student": student}
-    seconds = {who: first(model, example) for who, model in networks.items()}
-    report = _report(teacher, student, example)
-    return {who: report[who] | {"seconds": seconds[who]} for who in report}
-
-
-@misconception(
-    "compression_report",
-    "milliseconds",
-    hint="Your times are in milliseconds. Seconds are asked for, the unit in which Python's clock counts.",
-)
-def _(teacher, student, example):
-    return _report(teacher, student, example, seconds=lambda model, x: 1000 * max(_passes(model, x)[0], 1e-3))
-
-
-@misconception(
-    "compression_report",
     "in_train_mode",
     hint="Your measuring passes ran in training mode: each of them moved BatchNorm's running statistics, so the network you "
     "report on is no longer the one you were given. Put it in `eval()` first, and back afterwards.",
