@@ -164,14 +164,18 @@ def _in_order(
     cells: list[NotebookNode], originals: Mapping[str, NotebookNode], remarks: list[str]
 ) -> list[NotebookNode]:
     """Setup before every answer, each test after its answer: as students saw it when they ran them."""
-    setups = [cell for cell in cells if is_setup(cell) and nbgrader(cell)]
-    answers = [
-        _index(cells, cell) for cell in cells if nbgrader(cell).get("solution") and cell.cell_type == "code"
-    ]
-    late = [cell for cell in setups if answers and _index(cells, cell) > answers[0]]
-    if late:
+    order, moved = list(originals), False
+    for position, name in enumerate(order):
+        setup = next(
+            (cell for cell in cells if is_setup(cell) and nbgrader(cell).get("grade_id") == name), None
+        )
+        later = [index for index, cell in enumerate(cells) if _answers(cell, order[position + 1 :])]
+        if setup is not None and later and _index(cells, setup) > later[0]:
+            cells = [cell for cell in cells if cell is not setup]
+            cells.insert(later[0], setup)
+            moved = True
+    if moved:
         remarks.append("the setup cell stood below the answers: it was run first")
-        cells = [*late, *(cell for cell in cells if all(cell is not other for other in late))]
     for grade_id in originals:
         test = next((cell for cell in cells if nbgrader(cell).get("grade_id") == f"test_{grade_id}"), None)
         answer = next((cell for cell in cells if nbgrader(cell).get("grade_id") == grade_id), None)
@@ -180,6 +184,12 @@ def _in_order(
             cells = [cell for cell in cells if cell is not test]
             cells.insert(_index(cells, answer) + 1, test)
     return cells
+
+
+def _answers(cell: NotebookNode, names: Iterable[str]) -> bool:
+    """Is this the code cell that answers one of these exercises?"""
+    mark = nbgrader(cell)
+    return bool(cell.cell_type == "code" and mark.get("solution") and mark.get("grade_id") in names)
 
 
 def _choose_what_runs(cells: list[NotebookNode], source: NotebookNode) -> None:
