@@ -189,7 +189,7 @@ def _in_order(
 def _answers(cell: NotebookNode, names: Iterable[str]) -> bool:
     """Is this the code cell that answers one of these exercises?"""
     mark = nbgrader(cell)
-    return bool(cell.cell_type == "code" and mark.get("solution") and mark.get("grade_id") in names)
+    return bool(cell.cell_type == "code" and mark.get("solution") and mark.get("grade_id", "") in set(names))
 
 
 def _choose_what_runs(cells: list[NotebookNode], source: NotebookNode) -> None:
