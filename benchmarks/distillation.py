@@ -147,6 +147,7 @@ def with_maps(kind: str, weight: float, where: Tensor, targets: Tensor, seed: in
     body, head = model.get_submodule("body"), model.get_submodule("head")
     regressor = nn.Conv2d(WIDTHS[0], 48, 1)
     model.add_module("regressor", regressor)
+    # the regressor is a part of the model, so that it learns too, but not of what the model answers
     model.forward = lambda images: head(body(images))  # type: ignore[method-assign]
     with capture(teacher, PLACES, detach=True) as maps, torch.no_grad():
         teacher(POOL.images[where])

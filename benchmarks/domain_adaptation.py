@@ -121,9 +121,15 @@ def adapted(
     set_seed(seed)
     judge, extra = None, None
     if method == "CORAL":
-        extra = lambda b: weight * L.dann_lambda(b.progress) * L.coral_loss(b.source, b.target)  # noqa: E731
+
+        def extra(b):
+            return weight * L.dann_lambda(b.progress) * L.coral_loss(b.source, b.target)
+
     elif method == "MMD":
-        extra = lambda b: weight * L.dann_lambda(b.progress) * L.mmd2(b.source, b.target, bandwidths(b))  # noqa: E731
+
+        def extra(b):
+            return weight * L.dann_lambda(b.progress) * L.mmd2(b.source, b.target, bandwidths(b))
+
     elif method == "self-training":
         extra = guessing(model, weight)
     elif method.startswith("DANN"):
