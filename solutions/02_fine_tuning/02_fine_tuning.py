@@ -726,7 +726,7 @@ says, but not in its order. It is a hint, to be checked on held-out digits like 
 # %% tags=["demo"]
 def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int, thaw=False) -> nn.Module:
     """Fine-tune on data = (images, labels) with what this lesson taught."""
-    optimizer = torch.optim.AdamW(layerwise_lr_groups(model, lr, decay), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(layerwise_lr_groups(model, lr, decay), weight_decay=0.01, fused=True)
     fit(
         model,
         data,

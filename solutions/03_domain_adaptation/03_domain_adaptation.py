@@ -116,7 +116,7 @@ def train(model, source, target_images=None, extra=None, *, steps=100, lr=2e-3, 
     """Cross-entropy on `source` (Images) plus `extra(Batch)`; trains `model`, and `judge` if there is one."""
     set_threads(1)  # layers this small are no faster on two: the threads would wait for each other
     learning = [*model.parameters(), *(judge.parameters() if judge else ())]
-    optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
     theirs = endless(len(target_images), generator) if extra else None
