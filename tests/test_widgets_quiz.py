@@ -1,13 +1,14 @@
 """The quiz: first answer counts, every choice is explained, and it works where nobody can click."""
 
+import re
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
 
+from tlkit.exercises.page import inline
 from tlkit.widgets import Quiz
-from tlkit.widgets.quiz import _inline
 
 CHOICES = {"frozen": "ten images teach no features", "`train()`": "forgets <more>", "same": "look again"}
 
@@ -44,8 +45,13 @@ def test_explanations_wait_for_an_answer_in_the_text_form() -> None:
 
 
 def test_what_the_author_wrote_is_escaped() -> None:
-    """Angle brackets in a question are text, and code and bold are rendered."""
-    assert _inline("`a<b` is **not** <b>") == "<code>a&lt;b</code> is <b>not</b> &lt;b&gt;"
+    """Angle brackets in a question are text; code, bold and emphasis are rendered, products and code are not."""
+    assert inline("is **not** <b>") == "is <b>not</b> &lt;b&gt;"
+    assert inline("in *every* respect, *at those positions*.") == (
+        "in <em>every</em> respect, <em>at those positions</em>."
+    )
+    assert inline("a * b * c, 2*a*b and x ** y ** z") == "a * b * c, 2*a*b and x ** y ** z"
+    assert re.sub("<code[^>]*>", "<code>", inline("`a*b*c<d`")) == "<code>a*b*c&lt;d</code>"
 
 
 def test_still_form_explains_every_choice() -> None:

@@ -8,7 +8,7 @@
 # > - measure what a network forgets, and hold it back;
 # > - tell when fine-tuning is worth it, and when to leave the network frozen.
 # >
-# > {lesson:points} points · about two and a half hours · the whole notebook runs in under two minutes on two cores
+# > {lesson:points} points · about two and a half hours · the whole notebook runs in about a minute on two cores
 
 # %% [markdown]
 # In lesson 01 the body stood still: it described digits by what it had learned from letters. That is safe, and it has a
@@ -430,8 +430,8 @@ def unfreeze_at(epoch: int, blocks: list[str]) -> list[str]:
 # %% test="unfreeze_at"
 
 # %% [markdown]
-# Now do it by hand. Below, only the head learns. Run the next two cells, and while the second trains **click on stage3, then stage2,
-# and so on**; *Pause* gives you all the time you want, for a click counts then as well. Watch three things: the gradient of a block
+# Now do it by hand. Below, only the head learns. Run the next two cells, and while the second trains, some ten seconds, **click on
+# stage3, then stage2, and so on**; *Pause* gives you all the time you want, for a click counts then as well. Watch three things: the gradient of a block
 # that you thaw, how far it moves, and the **drift** of its features. Drift is 1 − CKA (Kornblith, Norouzi, Lee and Hinton 2019): 0 as
 # long as the features of 64 fixed digits lie to each other as they did at the start, 1 when nothing of that is left. *Undo*
 # works, too; *Rewind weights* brings back the pretrained ones.
@@ -443,7 +443,7 @@ board.freeze_all_but_head()
 board
 
 # %% tags=["demo"]
-run = board.fit(digits_at(labelled), epochs=8, batch_size=10)
+run = board.fit(digits_at(labelled), epochs=50, batch_size=10)
 
 # %% [markdown]
 # In code it is a function that is called after each step and sets what learns next:

@@ -8,7 +8,7 @@
 # > - recognise when a judge is fooled and the classes are lost all the same;
 # > - notice harm, and choose settings, when there is not a single label to look at.
 # >
-# > {lesson:points} points · about two and a half hours · the whole notebook runs in about a minute and a half
+# > {lesson:points} points · about two and a half hours · the whole notebook runs in under a minute
 
 # %% [markdown]
 # Labels cost work, but for printed digits they are free: whoever draws a 7 in some font knows that it is a 7. What we want
@@ -683,7 +683,7 @@ def with_guesses(model: nn.Module, threshold: float = 0.9) -> Callable:
 # ## Side by side
 #
 # Every method starts from the same network, sees the same images, has the same number of steps, and each loss is weighed with 1. (How one
-# could choose a weight without labels is a question of its own, below.) About half a minute.
+# could choose a weight without labels is a question of its own, below.) About ten seconds.
 
 
 # %% tags=["demo"]

@@ -917,14 +917,14 @@ def _with_moved(images):
 @alternative("teach_student", "a loop of one's own, on unlabelled images and moved ones alone")
 def _(teacher, student, unlabelled, images, labels):
     many = _with_moved(unlabelled)
-    return _train(student, many, _answers(teacher, many), _soft, epochs=4, batch=64, lr=1e-2)
+    return _train(student, many, _answers(teacher, many), _soft, epochs=4, batch=32, lr=7e-3)
 
 
 @alternative("teach_student", "the images as they are, twice as often, at T = 2")
 def _(teacher, student, unlabelled, images, labels):
     every = torch.cat([unlabelled, images])
     answers = _answers(teacher, every)
-    return _train(student, every, answers, lambda *pair: _soft(*pair, 2.0), epochs=8, batch=64, lr=1e-2)
+    return _train(student, every, answers, lambda *pair: _soft(*pair, 2.0), epochs=8)
 
 
 @misconception(

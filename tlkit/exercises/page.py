@@ -105,8 +105,16 @@ def hints_html(name: str, hints: Sequence[str], total: int) -> str:
 
 
 def inline(text: str) -> str:
-    """Escaped text with `code` set as code."""
-    return re.sub(r"`([^`]+)`", rf"<code style='{_CODE}'>\1</code>", escape(text, quote=False))
+    """Escaped text with `code`, **bold** and *emphasis* set as such."""
+    pieces = re.split(r"(`[^`]+`)", escape(text, quote=False))  # every second one is code
+    pieces[::2] = map(_stressed, pieces[::2])
+    pieces[1::2] = [f"<code style='{_CODE}'>{code[1:-1]}</code>" for code in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _stressed(text: str) -> str:
+    text = re.sub(r"\*\*([^\s*](?:[^*]*[^\s*])?)\*\*", r"<b>\1</b>", text)
+    return re.sub(r"(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])", r"<em>\1</em>", text)
 
 
 def _parts(verdict: Verdict) -> str:

@@ -1,7 +1,5 @@
 """Predict first: a question whose every answer is explained."""
 
-import html
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import anywidget
 import traitlets as t
 
 from tlkit.exercises import progress
+from tlkit.exercises.page import inline
 from tlkit.widgets.interactive import Interactive
 
 _HERE = Path(__file__).parent
@@ -23,7 +22,7 @@ class Quiz(Interactive):
 
     Args:
         name: unique over the course, the key under which the answer is kept.
-        prompt: the question. `code` and **bold** are rendered.
+        prompt: the question. `code`, **bold** and *emphasis* are rendered.
         choices: the text of each choice and its explanation.
         answer: the text of the right choice.
         course: the folder whose progress keeps the answer; found by the name of the question if not given.
@@ -62,12 +61,12 @@ class Quiz(Interactive):
     def live(self) -> Any:
         """The question as radio buttons."""
         rows = [
-            {"text": _inline(text), "why": _inline(why), "right": text == self.answer}
+            {"text": inline(text), "why": inline(why), "right": text == self.answer}
             for text, why in self.choices.items()
         ]
         texts = list(self.choices)
         chosen = texts.index(self.first) if self.first else -1
-        face = _Face(prompt=_inline(self.prompt), choices=rows, chosen=chosen)
+        face = _Face(prompt=inline(self.prompt), choices=rows, chosen=chosen)
         face.observe(lambda change: self.choose(texts[change["new"]]), "chosen")
         return face
 
@@ -83,13 +82,13 @@ class Quiz(Interactive):
 
     def still(self) -> str:
         """Each choice unfolds to its explanation: works in any page, without a kernel or a script."""
-        parts = [f"<p><b>Predict first.</b> {_inline(self.prompt)}</p>"]
+        parts = [f"<p><b>Predict first.</b> {inline(self.prompt)}</p>"]
         for text, why in self.choices.items():
             verdict = "✔ Right." if text == self.answer else "✘ Not this one."
             picked = " <i>(chosen)</i>" if text == self.first else ""
             parts.append(
-                f"<details><summary>{_inline(text)}{picked}</summary>"
-                f"<p><b>{verdict}</b> {_inline(why)}</p></details>"
+                f"<details><summary>{inline(text)}{picked}</summary>"
+                f"<p><b>{verdict}</b> {inline(why)}</p></details>"
             )
         return "".join(parts)
 
@@ -100,13 +99,6 @@ class _Face(anywidget.AnyWidget):
     prompt = t.Unicode().tag(sync=True)
     choices = t.List(t.Dict()).tag(sync=True)  # {text, why, right}, as HTML
     chosen = t.Int(-1).tag(sync=True)  # the first choice, by number; the page sets it once
-
-
-def _inline(text: str) -> str:
-    """Escaped HTML of a line of text with `code` and **bold**."""
-    safe = html.escape(text)
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", safe)
 
 
 def _course_of(name: str) -> Path | None:

@@ -62,7 +62,7 @@ class Vitals:
             self._reference = self._features(self.start)
         now = self._features(None)
         self.drift = {
-            block: 1.0 - linear_cka(before, now[block])
+            block: max(0.0, round(1.0 - linear_cka(before, now[block]), 6))  # rounding errors are no drift
             for block, before in self._reference.items()
             if block in now
         }
