@@ -266,6 +266,21 @@ def test_rounding_on_another_machine_is_no_drift_and_no_change(lesson: Lesson) -
     )
 
 
+def test_what_known_mistakes_measure_is_brought_up_to_date(lesson: Lesson) -> None:
+    """Building replaces an expected.json whose mistakes measure something else by now: hints depend on it."""
+    path = lesson.released / "expected.json"
+    fresh = path.read_bytes()
+    expected = json.loads(fresh)
+    for wrong in expected["exercises"][FUNCTION]["misconceptions"].values():
+        for found in wrong["parts"].values():
+            for seed in found.values():
+                seed["labels"] = dict.fromkeys(seed["labels"], 123.0)
+    path.write_text(json.dumps(expected))
+    assert build(lesson.root, [], check=True) == []
+    assert build(lesson.root, [], check=False) == []
+    assert path.read_bytes() == fresh
+
+
 def test_the_secret_is_private_and_decides_the_hidden_cases(built: Lesson) -> None:
     """Only its owner reads it; another course has other hidden cases; no seed of it is released."""
     secret = built.root / ".tlkit-secret"

@@ -45,7 +45,7 @@ def test_explanations_wait_for_an_answer_in_the_text_form() -> None:
 
 
 def test_what_the_author_wrote_is_escaped() -> None:
-    """Angle brackets in a question are text; code, bold and emphasis are rendered, products and code are not."""
+    """Angle brackets are text; code, bold and emphasis are rendered; products and stars in code stay."""
     assert inline("is **not** <b>") == "is <b>not</b> &lt;b&gt;"
     assert inline("in *every* respect, *at those positions*.") == (
         "in <em>every</em> respect, <em>at those positions</em>."
