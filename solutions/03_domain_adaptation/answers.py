@@ -1039,6 +1039,19 @@ def _(model, source, target_images):
     return model
 
 
+@alternative("adapt_without_labels", "MMD at full strength from the first step, then names instead of shares in three short rounds")
+def _(model, source, target_images):
+    def closer(batch):
+        middle = torch.cdist(batch.source.detach(), batch.target.detach()).median().item()
+        return right("mmd2")(batch.source, batch.target, [middle / 2, middle, 2 * middle])
+
+    model = right("train")(model, source, target_images, closer, steps=150, change=right("jiggle"))
+    for _ in range(3):
+        names = _corrected(model, target_images).argmax(dim=1)
+        model = _named(model, source, target_images, names, steps=80)
+    return model
+
+
 @misconception(
     "adapt_without_labels",
     "unchanged",

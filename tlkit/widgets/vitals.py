@@ -62,7 +62,8 @@ class Vitals:
             self._reference = self._features(self.start)
         now = self._features(None)
         self.drift = {
-            block: max(0.0, round(1.0 - linear_cka(before, now[block]), 6))  # rounding errors are no drift
+            block: round(1.0 - linear_cka(before, now[block]), 6)
+            + 0.0  # rounding errors are no drift, nor is -0
             for block, before in self._reference.items()
             if block in now
         }
