@@ -1,6 +1,6 @@
 """nbgrader's settings for this course; docs/instructors.md walks through its commands."""
 
-c = get_config()  # noqa: F821  # traitlets puts it there
+c = get_config()  # noqa: F821  # defined by traitlets, which runs this file
 
 # --- where things are -------------------------------------------------------------------------------------
 c.CourseDirectory.course_id = "deep-transfer-learning"

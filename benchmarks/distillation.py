@@ -148,7 +148,7 @@ def with_maps(kind: str, weight: float, where: Tensor, targets: Tensor, seed: in
     regressor = nn.Conv2d(WIDTHS[0], 48, 1)
     model.add_module("regressor", regressor)
     # the regressor is a part of the model, so that it learns too, but not of what the model answers
-    model.forward = lambda images: head(body(images))  # type: ignore[method-assign]
+    model.forward = lambda images: head(body(images))  # type: ignore[method-assign]  # on purpose: see above
     with capture(teacher, PLACES, detach=True) as maps, torch.no_grad():
         teacher(POOL.images[where])
     told, heat = targets[where], 1.0 if kind == "hard" else 4.0

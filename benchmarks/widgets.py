@@ -24,7 +24,7 @@ from tlkit.system import cpu_quota
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "widgets.md"
 sys.path.insert(0, str(ROOT / "tests"))
-from lab_driver import Lab, Notebook, running_lab  # noqa: E402  # the tests' driver
+from lab_driver import Lab, Notebook, running_lab  # noqa: E402  # found only once the path above is set
 
 SETUP = """\
 import torch

@@ -20,7 +20,7 @@ from tlkit.doctor import find_browser
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "tests"))
-from lab_driver import Notebook, running_lab  # noqa: E402  # the tests' driver
+from lab_driver import Notebook, running_lab  # noqa: E402  # found only once the path above is set
 
 SETUP = """\
 import torch

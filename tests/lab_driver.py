@@ -41,9 +41,9 @@ class Lab:
 
     def __init__(self, process: subprocess.Popen[str], address: str, root: Path, runtime: Path) -> None:
         self.process, self.address, self.root, self.runtime = process, address, root, runtime
-        self.url, self.first_page, self.token = re.fullmatch(  # type: ignore[union-attr]
-            r"(http://127\.0\.0\.1:\d+)(/lab\S*)\?token=(\w+)", address
-        ).groups()
+        parts = re.fullmatch(r"(http://127\.0\.0\.1:\d+)(/lab\S*)\?token=(\w+)", address)
+        assert parts, f"not an address of JupyterLab with a token: {address}"
+        self.url, self.first_page, self.token = parts.groups()
 
     def api(self, path: str) -> Any:
         """Reply of the server's REST interface to GET `path`, as JSON."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from course_for_tests import environment, grades, nbgrader, sample_course
@@ -63,16 +64,17 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     """A Dask scheduler and two workers with a nanny each, as processes; its address and the workers."""
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     address = tmp_path / "scheduler.json"
-    more = {"env": environment(), "cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    more: dict[str, Any] = {"env": environment(), "cwd": tmp_path, **quiet}
     options = ["--port", "0", "--no-dashboard", "--host", "127.0.0.1"]
-    processes = [subprocess.Popen([*dask, *options, "--scheduler-file", str(address)], **more)]  # type: ignore[call-overload]
+    processes = [subprocess.Popen([*dask, *options, "--scheduler-file", str(address)], **more)]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(address)]
     worker += ["--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
     try:
         until = time.monotonic() + 60
         while not address.is_file() and time.monotonic() < until:
             time.sleep(0.1)
-        processes += [subprocess.Popen(worker, **more) for _ in range(2)]  # type: ignore[call-overload]
+        processes += [subprocess.Popen(worker, **more) for _ in range(2)]
         yield json.loads(address.read_text())["address"], processes[1:]
     finally:
         for process in reversed(processes):
@@ -122,18 +124,18 @@ def server(tmp_path: Path) -> Iterator[str]:
         for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
             parent.chmod(parent.stat().st_mode | 0o011)
         as_user = ["setpriv", "--reuid", "nobody", "--clear-groups"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
     init = [*as_user, pg_ctl, "init", "-D", str(folder / "data"), "-o", "-U tlkit -A trust"]
-    if subprocess.run(init, **quiet).returncode:  # type: ignore[call-overload]
+    if subprocess.run(init, **quiet).returncode:
         pytest.skip("PostgreSQL could not make a database here")
     options = f"-c listen_addresses= -c unix_socket_directories={folder}"
     command = [*as_user, pg_ctl, "start", "-w", "-D", str(folder / "data"), "-o", options]
-    subprocess.run(command, check=True, **quiet)  # type: ignore[call-overload]
+    subprocess.run(command, check=True, **quiet)
     try:
         yield f"postgresql://tlkit@/postgres?host={folder}"
     finally:
         stop = [*as_user, pg_ctl, "stop", "-m", "immediate", "-D", str(folder / "data")]
-        subprocess.run(stop, check=True, **quiet)  # type: ignore[call-overload]
+        subprocess.run(stop, check=True, **quiet)
 
 
 def test_a_postgresql_gradebook_gives_the_same_results(

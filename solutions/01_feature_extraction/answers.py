@@ -17,7 +17,7 @@ def _(model, num_classes):
     model = copy.deepcopy(model)
     head = nn.Linear(model.feature_dim, num_classes)
     nn.init.zeros_(head.weight)
-    setattr(model, "head", head)  # noqa: B010
+    setattr(model, "head", head)  # noqa: B010  # students write it, and it works
     return model
 
 
