@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from tlkit.system import cpu_quota
 # slow small convolutions down many times. Nothing imported above imports PyTorch.
 for _name in THREAD_VARIABLES:
     os.environ[_name] = "1"
+
+# A shell has what it runs in the background ignore Ctrl-C, and so do its children: Jupyter would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "real"

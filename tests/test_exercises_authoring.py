@@ -2,8 +2,10 @@
 
 import pytest
 
-from tlkit.exercises import PUBLIC_SEEDS, SpecError, build_expected
+from tlkit.exercises import PUBLIC_SEEDS, SpecError, build_expected, load_probes
 from tlkit.exercises.contract import assert_exercise_contract
+from tlkit.exercises.judge import judge
+from tlkit.exercises.measure import measure
 
 EXERCISE = """
 from tlkit.exercises import exercise, probe, question, tensor
@@ -79,6 +81,47 @@ def test_cheap_points_break_the_contract(tmp_path, value, said):
     probes = PROBE.replace("double(tensor(rng, 3))", value)
     with pytest.raises(AssertionError, match=said):
         assert_exercise_contract(lesson(tmp_path, probes), {"double": double})
+
+
+READER = (
+    EXERCISE
+    + """
+@probe("double", points=1)
+def _(double, rng):
+    '''Reads.'''
+    true = tensor(rng, 40).sign()
+    read, how = double(true)
+    return {"read": read, "true": true, "how": how}
+"""
+)
+CLUES = """
+accept("double", "read", agreement_with="true", at_least=0.9)
+accept("double", "how", clue=True)
+@misconception("double", "frozen", hint="It has not moved.")
+def _(x): return x.roll(1), "frozen"
+@misconception("double", "fresh", hint="It starts anew.")
+def _(x): return x.roll(2), "fresh"
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "hints"),
+    [
+        (lambda x: (x, "near"), "right", []),
+        (lambda x: (x, "fresh"), "right", []),
+        (lambda x: (x.roll(1), "frozen"), "wrong", ["frozen"]),
+        (lambda x: (x.roll(3), "fresh"), "wrong", ["fresh"]),
+        (lambda x: (x.roll(1), "near"), "wrong", []),
+    ],
+)
+def test_a_clue_tells_trainings_apart(tmp_path, answer, outcome, hints):
+    """A clue decides on hints, whatever was predicted, and never on points."""
+    folder = lesson(tmp_path, READER, CLUES)
+    entry = build_expected(folder, {"double": lambda x: (x, "near")}, PUBLIC_SEEDS)["exercises"]["double"]
+    spec = load_probes(folder)
+    measured = measure(spec.exercises["double"], spec.probes["double"], answer, PUBLIC_SEEDS)
+    verdict = judge("double", entry, measured)
+    assert (verdict.outcome, [hint.key for hint in verdict.misconceptions]) == (outcome, hints)
 
 
 def test_unaccepted_alternative_breaks_the_contract(tmp_path):

@@ -529,7 +529,32 @@ def _(fine_tune, rng):
     model = fine_tune(load_backbone("glyphnet"), on_forms(rng, labelled.images), labelled.labels)
     with torch.no_grad():
         logits = model.eval()(on_forms(rng, new.images))
-    return {"predicted labels": logits.argmax(dim=1), "true labels": new.labels}
+    return {
+        "predicted labels": logits.argmax(dim=1),
+        "true labels": new.labels,
+        "where the body is": whereabouts(model, load_backbone("glyphnet")),
+    }
+
+
+@torch.no_grad()
+def whereabouts(model, pretrained):
+    """How far the body's weights have come from where they started, in words."""
+    there = dict(model.body.named_parameters()) if hasattr(model, "body") else {}
+    start = dict(pretrained.body.named_parameters())
+    if {name: value.shape for name, value in there.items()} != {name: value.shape for name, value in start.items()}:
+        return "it is another network"
+    way = sum(float((there[name] - start[name]).square().sum()) for name in start) ** 0.5
+    way /= sum(float(value.square().sum()) for value in start.values()) ** 0.5
+    turned = [
+        1 - float(F.cosine_similarity(there[name].flatten(), start[name].flatten(), dim=0))
+        for name in start
+        if start[name].dim() > 1
+    ]
+    if way < 0.005:
+        return "it has hardly moved" if way else "it has not moved"
+    if way > 2:
+        return "it was thrown far away"
+    return "it did not start there" if sum(turned) / len(turned) > 0.38 else "near its start"
 
 
 # --- predict first ----------------------------------------------------------------------------------------

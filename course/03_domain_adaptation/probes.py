@@ -530,7 +530,20 @@ def _(adapt_without_labels, rng):
         "digits as the network reads them, one image at a time": alone,
         "true digits": digits,
         "parts in training mode": [name for name, part in adapted.named_modules() if part.training],
+        "what changed in the network": what_changed(model, adapted),
+        "better than guessing": bool((alone == digits).double().mean() > 0.3),
     }
+
+
+def what_changed(before, after):
+    """Weights, or statistics alone, or nothing, in words."""
+    old, new = before.state_dict(), after.state_dict()
+    if {name: value.shape for name, value in old.items()} != {name: value.shape for name, value in new.items()}:
+        return "it is another network"
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    if moved & set(dict(before.named_parameters())):
+        return "its weights"
+    return "its running statistics alone" if moved else "nothing"
 
 
 # --- predict first, and a question to answer in words ------------------------------------------------------

@@ -966,5 +966,6 @@ def _(model, images, labels):
 
 
 accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.68)
+accept("fine_tune", "where the body is", clue=True)
 accept("layerwise_lr_groups", rtol=1e-4, atol=1e-8)
 accept("l2_sp", rtol=1e-4, atol=1e-5)

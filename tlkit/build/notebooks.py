@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def new_notebook(cells: list[NotebookNode]) -> NotebookNode:
 
 
 def new_cell(cell_type: str, source: str) -> NotebookNode:
-    """A "code" or "markdown" cell."""
-    make: Any = nbformat.v4.new_code_cell if cell_type == "code" else nbformat.v4.new_markdown_cell
-    cell: NotebookNode = make(source)
+    """A "code" or "markdown" cell; not validated, as nbformat's functions do, for `new_notebook` does it."""
+    cell = new_node(id=uuid.uuid4().hex[:8], cell_type=cell_type, metadata=new_node(), source=source)
+    if cell_type == "code":
+        cell.execution_count, cell.outputs = None, []
     return cell
 
 

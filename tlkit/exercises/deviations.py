@@ -56,7 +56,22 @@ def _deviation(
         labels[label] = (
             value if all(again) else random_value(value)
         )  # random: that it deviates is all that can be known
+    if labels and (clues := _clues(expected, first["values"], rules)):
+        trained = {label for label in labels if "agreement_with" in rules.get(label, {})}
+        return {"labels": labels | {label: random_value(first["values"][label]) for label in trained} | clues}
     return {"labels": labels} if labels else None
+
+
+def _clues(
+    expected: Mapping[str, Any], values: Mapping[str, Any], rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The clues on which a misconception differs from a right answer."""
+    there = [label for label, rule in rules.items() if rule.get("clue") and label in values]
+    return {
+        label: values[label]
+        for label in there
+        if not same_value(rules, label, expected[label], values[label])
+    }
 
 
 def check_distinct(one: Exercise, parts: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> None:

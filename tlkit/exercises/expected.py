@@ -17,7 +17,7 @@ from tlkit.exercises.compare import compare
 from tlkit.exercises.deviations import OTHER_SALTS, check_distinct, deviations
 from tlkit.exercises.load import load_answers, load_probes
 from tlkit.exercises.measure import Measured, Outcome, measure
-from tlkit.exercises.rules import compare_all
+from tlkit.exercises.rules import compare_all, is_judged
 from tlkit.exercises.spec import Answers, Exercise, Spec, SpecError
 
 FORMAT = 1
@@ -190,8 +190,8 @@ def _check_part(one: Exercise, title: str, expected: Mapping[str, Any], rules: M
     labels = [set(case) for case in expected.values()]
     if any(case != labels[0] for case in labels):
         raise SpecError(f"{where}: the labels must be the same on every seed.")
-    if all(rules.get(label, {}).get("context") for label in labels[0]):
-        raise SpecError(f"{where}: nothing is judged, every label is context.")
+    if not any(is_judged(rules, label) for label in labels[0]):
+        raise SpecError(f"{where}: nothing is judged, every label is context or a clue.")
     size = max(len(json.dumps(case)) for case in expected.values())
     if size > MAX_PART_BYTES:
         raise SpecError(

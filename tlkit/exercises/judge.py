@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tlkit.exercises.compare import Difference
 from tlkit.exercises.measure import Measured, Outcome
-from tlkit.exercises.rules import compare_all, is_random, random_value, same_value
+from tlkit.exercises.rules import compare_all, is_judged, is_random, random_value, same_value
 
 PartState = Literal["right", "wrong", "raised", "late", "not_attempted"]
 State = Literal["not_attempted", "raised", "partly_right", "wrong", "right", "unchecked"]
@@ -116,7 +116,7 @@ def _judge_part(
     failed: set[tuple[str, str]] = set()
     trouble: dict[str, Any] | None = None
     for seed, expected in part["expected"].items():
-        labels = [label for label in expected if not rules.get(label, {}).get("context")]
+        labels = [label for label in expected if is_judged(rules, label)]
         judged |= dict.fromkeys(labels)
         outcome = outcomes.get(seed, {"skipped": "not measured"})
         if "values" not in outcome:
@@ -211,14 +211,15 @@ def _shown(
                 continue
             for label, value in deviation["labels"].items():
                 spot = (int(index), seed, label)
-                (shown if _same_value(part, label, value, outcome, spot in failing) else other).add(spot)
+                counts = spot in failing or bool(part.get("rules", {}).get(label, {}).get("clue"))
+                (shown if counts and _same_value(part, label, value, outcome) else other).add(spot)
                 if is_random(value):
                     random.add(spot)
     return shown, other, shown & random
 
 
-def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcome, fails: bool) -> bool:
-    if not fails or "values" not in outcome or label not in outcome["values"]:
+def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcome) -> bool:
+    if "values" not in outcome or label not in outcome["values"]:
         return False
     if is_random(value):
         return bool(value == random_value(outcome["values"][label]))

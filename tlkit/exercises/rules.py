@@ -23,6 +23,12 @@ CLOSENESS = ("rtol", "atol", "dtype")
 SAME_PREDICTIONS = 0.95  # of two runs of the same misconception agree, on another machine
 
 
+def is_judged(rules: Mapping[str, Mapping[str, Any]], label: str) -> bool:
+    """Does the label decide on points, or does it only stand beside those that do?"""
+    rule = rules.get(label, {})
+    return not (rule.get("context") or rule.get("clue"))
+
+
 def closeness(rules: Mapping[str, Mapping[str, Any]], label: str) -> dict[str, Any]:
     """The part of a label's rule that says when two values are the same."""
     return {key: value for key, value in rules.get(label, {}).items() if key in CLOSENESS}
@@ -57,12 +63,12 @@ def compare_all(
     found: Mapping[str, Observation],
     rules: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Difference | None]:
-    """Judge one case: {label: None where it holds, else the difference}; context labels are left out."""
+    """Judge one case: {label: None where it holds, else the difference}; context and clues are left out."""
     verdicts: dict[str, Difference | None] = {}
     for label, value in expected.items():
-        rule = {**DEFAULT_RULE, **rules.get(label, {})}
-        if rule.get("context"):
+        if not is_judged(rules, label):
             continue
+        rule = {**DEFAULT_RULE, **rules.get(label, {})}
         if label not in found:
             verdicts[label] = plainly("was not measured")
         elif "agreement_with" in rule:

@@ -196,6 +196,7 @@ def accept(
     at_least: float | None = None,
     at_most: float | None = None,
     context: bool | None = None,
+    clue: bool | None = None,
 ) -> None:
     """Say, in answers.py, how the values of exercise `name` are judged (of one label, or of all of them).
 
@@ -206,6 +207,8 @@ def accept(
             elements; the other label is then context and not judged itself.
         at_least, at_most: alone, bounds on a number.
         context: True shows a value to the rules of other labels without judging it.
+        clue: True tells misconceptions apart by this value without judging it. Beside a clue that differs,
+            any wrong predictions count as those of the misconception: no two trainings predict alike.
     """
     given = {
         "rtol": rtol,
@@ -215,6 +218,7 @@ def accept(
         "at_least": at_least,
         "at_most": at_most,
         "context": context,
+        "clue": clue,
     }
     _declared().append(
         Accepting(name, label, {key: value for key, value in given.items() if value is not None})

@@ -6,20 +6,23 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from tlkit.build.course import BuildError, find_lessons, find_root
-from tlkit.grading.cluster import Cluster
 from tlkit.grading.crew import Crew
-from tlkit.grading.gradebook import Course
 from tlkit.grading.isolation.levels import MEANING, Level, best
 from tlkit.grading.isolation.limits import Limits
 from tlkit.grading.process.client import GraderError
-from tlkit.grading.records import Record
-from tlkit.grading.run import Grading, Runner, grade_all
-from tlkit.grading.submission import Submission
 from tlkit.system import cpu_quota
+
+if TYPE_CHECKING:  # nbgrader takes seconds to import, in which the zygote starts: see _run
+    from tlkit.grading.records import Record
+    from tlkit.grading.run import Grading, Runner
+    from tlkit.grading.submission import Submission
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,31 +72,38 @@ def _run(args: argparse.Namespace) -> int:
     root = find_root()
     (lesson,) = find_lessons(root, [args.lesson])
     limits = Limits(args.cell_seconds, args.total_seconds, int(args.memory_gb * 2**30))
-    grading = Grading(Course(root), lesson, limits)
-    todo, unchanged = _chosen(grading, args)
-    print(f"{lesson.name}: {len(todo)} to grade, {unchanged} unchanged since they were graded.")
-    if args.dry_run:
-        for submission in todo:
-            print(f"  {submission.student}: {submission.problem or 'would be graded'}")
-        return 0
-    if not todo:
-        return 0
-    count = args.jobs or max(1, int(cpu_quota()))
-    _measure_right(grading, count)
-    started = time.monotonic()
-    if args.scheduler:
-        with Cluster(args.scheduler, limits, args.require_isolation) as cluster:
-            grading.isolation = "cluster"
+    hidden = [root, Path.home()]  # what no submission may see: solutions, secret and gradebook; and homes
+    with ExitStack() as stack:
+        level = crew = None
+        if not (args.scheduler or args.dry_run):
+            level = _level(hidden, args.require_isolation)
+            crew = stack.enter_context(Crew(level, hidden, limits))  # it starts while this goes on
+        # jsonschema would spend seconds on the grammar of a kind of address that no notebook has
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        from tlkit.grading.cluster import Cluster
+        from tlkit.grading.gradebook import Course
+        from tlkit.grading.run import Grading
+
+        grading = Grading(Course(root), lesson, limits, level.name if level else "cluster")
+        todo, unchanged = _chosen(grading, args)
+        print(f"{lesson.name}: {len(todo)} to grade, {unchanged} unchanged since they were graded.")
+        if args.dry_run:
+            for submission in todo:
+                print(f"  {submission.student}: {submission.problem or 'would be graded'}")
+            return 0
+        if not todo:
+            return 0
+        count = args.jobs or max(1, int(cpu_quota()))
+        _measure_right(grading, count)
+        started = time.monotonic()
+        if level and crew:
+            _announce(level)
+            troubled = _with_progress(grading, todo, crew, count)
+        else:
+            cluster = stack.enter_context(Cluster(args.scheduler, limits, args.require_isolation))
             troubled = _with_progress(grading, todo, cluster, args.jobs or cluster.width)
             print(f"Isolation on the cluster: {', '.join(sorted(cluster.levels)) or 'nothing was run'}.")
-    else:
-        hidden = grading.hidden_folders()
-        level = best(hidden)
-        grading.isolation = level.name
-        _announce(level, args.require_isolation)
-        with Crew(level, hidden, limits) as crew:
-            troubled = _with_progress(grading, todo, crew, count)
-    seconds = time.monotonic() - started
+        seconds = time.monotonic() - started
     print(f"{len(todo)} graded in {seconds:.0f} s, {seconds / len(todo):.1f} s each.")
     return 1 if troubled else 0
 
@@ -126,7 +136,9 @@ def _measure_right(grading: Grading, count: int) -> None:
             grading.right.measure(count, bar.update)
 
 
-def _announce(level: Level, required: str | None) -> None:
+def _level(hidden: list[Path], required: str | None) -> Level:
+    """The best level of this machine; GraderError where it is less than what is required."""
+    level = best(hidden)
     if required and level < Level[required]:
         raise GraderError(
             f"--require-isolation {required} is asked for, and this machine offers only "
@@ -135,6 +147,10 @@ def _announce(level: Level, required: str | None) -> None:
             "seccomp=unconfined); or use a machine "
             "of your own."
         )
+    return level
+
+
+def _announce(level: Level) -> None:
     print(f"Isolation: {level}: {MEANING[level]}.")
     if level is Level.limits:
         print(
@@ -147,6 +163,8 @@ def _announce(level: Level, required: str | None) -> None:
 
 def _with_progress(grading: Grading, todo: list[Submission], runner: Runner, count: int) -> int:
     """Grade with a progress bar; returns how many could not be graded."""
+    from tlkit.grading.run import grade_all
+
     with tqdm(total=len(todo), desc=grading.lesson.name, unit="submission") as bar:
 
         def tell(record: Record) -> None:

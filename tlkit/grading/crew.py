@@ -12,14 +12,13 @@ from typing import Any
 
 from tlkit.grading.isolation.levels import Level
 from tlkit.grading.isolation.limits import Limits
-from tlkit.grading.job import in_need
 from tlkit.grading.process.client import GraderError, Job, Transcript, Zygote
 
 ATTEMPTS = 2  # at a submission whose process is killed by something else than its own code
 
 
 class Crew:
-    """Use as a context manager; `run` may be called from many threads."""
+    """Use as a context manager; `run` may be called from many threads, and waits for the zygote's imports."""
 
     def __init__(self, level: Level, hidden: Sequence[Path], limits: Limits) -> None:
         self._settings = (level, tuple(hidden), limits)
@@ -55,6 +54,8 @@ class Crew:
 
     def run(self, job: Job, hidden: Mapping[str, Mapping[str, Any]]) -> Transcript:
         """Run one job. `hidden` stays in this process: it decides which exercises need a hint."""
+        from tlkit.grading.job import in_need  # slow to import, and the zygote is to be started before
+
         for _ in range(ATTEMPTS):
             zygote = self._living()
             found = Transcript(ended="killed")

@@ -18,7 +18,6 @@ from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
-    CheckCellMetadata,
     DeduplicateIds,
     LimitOutput,
     OverwriteCells,
@@ -32,8 +31,10 @@ from tlkit.build.course import CONFIG, Lesson
 from tlkit.build.notebooks import nbgrader, read_notebook, write_notebook
 from tlkit.grading.process.client import GraderError
 
-BEFORE = (DeduplicateIds, OverwriteCells, CheckCellMetadata)  # as nbgrader does before it runs a notebook
-AFTER = (LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata)
+# As nbgrader does before and after it runs a notebook. Its check of the marks is left out: here they are the
+# lesson's own, and were checked when it was built.
+BEFORE = (DeduplicateIds, OverwriteCells)
+AFTER = (LimitOutput, SaveAutoGrades, AssignLatePenalties)
 LONGEST_STAMP = 200
 
 

@@ -80,13 +80,6 @@ class Grading:
         self.answers = list(graded(self.source, "solution"))
         self.released = [path.name for path in self.lesson.released.iterdir()]
 
-    def hidden_folders(self) -> list[Path]:
-        """What no submission may see: the course's clone, where solutions, secret and gradebook are.
-
-        And homes.
-        """
-        return [self.course.root, Path.home()]
-
     def read(self, student: str, folder: Path) -> Submission:
         """The submission as it lies there."""
         return read_submission(folder, student, self.lesson.notebook.name, self.answers, self.released)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+import torch
+
 from tlkit.training import History, Step, StopTraining, fit
 from tlkit.widgets.interactive import front_end
 
@@ -61,12 +63,21 @@ class Runner:
         self._set("running")
         if front_end():
             self._thread = threading.Thread(
-                target=self._run, args=(model, train, options), name="tlkit training", daemon=True
+                target=self._run_beside, args=(model, train, options), name="tlkit training", daemon=True
             )
             self._thread.start()
         else:
             self._run(model, train, options)
             self._raise()
+
+    def _run_beside(self, model: Any, train: Any, options: dict[str, Any]) -> None:
+        """In a second thread, where PyTorch has a second pool of threads: on two cores the two would wait."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if threads <= 2 else threads)
+        try:
+            self._run(model, train, options)
+        finally:
+            torch.set_num_threads(threads)
 
     def _run(self, model: Any, train: Any, options: dict[str, Any]) -> None:
         try:

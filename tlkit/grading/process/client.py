@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,12 +54,15 @@ class Transcript:
 class Zygote:
     """A warm process to fork workers from. Use as a context manager.
 
-    `run` may be called from many threads.
+    Its imports take seconds, and go on while the caller does something else: the first `run` waits for
+    them. `run` may be called from many threads.
     """
 
     def __init__(self, level: Level, hidden: Sequence[Path], limits: Limits | None = None) -> None:
         self.level, self.limits = level, limits or Limits()
         self._hidden = [str(path) for path in hidden]
+        self._lock = threading.Lock()
+        self._ready = False
 
     def __enter__(self) -> Zygote:
         self._home = tempfile.mkdtemp(prefix="tlkit-grading-")
@@ -78,20 +82,24 @@ class Zygote:
             "limits": dataclasses.asdict(self.limits),
         }
         self._control.sendall(json.dumps(settings).encode() + b"\n")
-        self._control.settimeout(START)
-        try:
-            ready = self._control.recv(16)
-        except TimeoutError:
-            ready = b""
-        if not ready:
-            self.__exit__()
-            raise GraderError("The process that runs submissions did not start; its messages are above.")
         return self
+
+    def _wait_until_ready(self) -> None:
+        with self._lock:
+            if self._ready:
+                return
+            self._control.settimeout(START)
+            with contextlib.suppress(OSError):  # too late, or gone
+                self._ready = bool(self._control.recv(16))
+            self._control.settimeout(None)
+            if not self._ready:
+                raise GraderError("The process that runs submissions did not start; its messages are above.")
 
     def __exit__(self, *_error: object) -> None:
         self._control.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+        if self._ready:  # else it is still importing and would not hear
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
@@ -106,6 +114,7 @@ class Zygote:
         `choose` is shown the messages once all steps are done, and names the exercises to be measured
         on public cases too, for their hints; by default all.
         """
+        self._wait_until_ready()
         channel, theirs = socket.socketpair()
         leash, keepers = socket.socketpair()
         started = time.monotonic()
