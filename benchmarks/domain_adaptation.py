@@ -282,35 +282,40 @@ def choices(starts: Mapping[int, nn.Module], seeds: Sequence[int]) -> list[str]:
 
 
 def main() -> None:
-    """Run every table and write them."""
+    """Run the tables and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument(
+        "--only", choices=["choosing", "judge"], help="add this table to those already written"
+    )
+    given = parser.parse_args()
     set_threads()
-    starts = {s: L.train(fresh(s), printed(s), steps=150, seed=s) for s in seeds}
-    few = {s: starts[s] for s in list(seeds)[:5]}
-    networks: dict[str, list[nn.Module]] = {"AdaBN": list(starts.values())}
+    starts = {s: L.train(fresh(s), printed(s), steps=150, seed=s) for s in range(given.seeds)}
+    few = {s: starts[s] for s in list(starts)[:5]}
     text = ["# Domain adaptation: from print to handwriting", "", *INTRODUCTION.splitlines(), ""]
+    if given.only:
+        text = [*RESULT.read_text(encoding="utf-8").rstrip().splitlines(), ""]
 
     def table(title: str, lines: Sequence[str]) -> None:
         text.extend([f"## {title}", "", *lines, ""])
         print("\n".join(text[-len(lines) - 3 :]), flush=True)
-        RESULT.write_text(
-            "\n".join(text), encoding="utf-8"
-        )  # what is done is kept if the rest is interrupted
+        RESULT.write_text("\n".join(text), encoding="utf-8")  # what is done is kept
 
-    for name in METHODS:
-        print(f"adapting with {name}", file=sys.stderr, flush=True)
-        networks[name] = [adapted(name, starts[s], s, POOL.images, **SETTINGS.get(name, {})) for s in starts]
-    networks["the last exercise (MMD, neighbours, frequencies)"] = outcome(starts)
-    table(f"Side by side, {len(starts)} seeds", side_by_side(starts, networks))
-    first = {name: models[: len(few)] for name, models in networks.items()}
-    table(f"Only the digits 0 to 4 in the target, {len(few)} seeds", half(few, first))
-    table(
-        "Choosing a weight without labels, 3 seeds, accuracy on the training half",
-        choices(few, list(few)[:3]),
-    )
-    table(f"How a judge must be trained, {len(few)} seeds", judges(few))
+    if not given.only:
+        networks: dict[str, list[nn.Module]] = {"AdaBN": list(starts.values())}
+        for name in METHODS:
+            print(f"adapting with {name}", file=sys.stderr, flush=True)
+            more = SETTINGS.get(name, {})
+            networks[name] = [adapted(name, starts[s], s, POOL.images, **more) for s in starts]
+        networks["the last exercise (MMD, neighbours, frequencies)"] = outcome(starts)
+        table(f"Side by side, {len(starts)} seeds", side_by_side(starts, networks))
+        first = {name: models[: len(few)] for name, models in networks.items()}
+        table(f"Only the digits 0 to 4 in the target, {len(few)} seeds", half(few, first))
+    if given.only in (None, "choosing"):
+        title = "Choosing a weight without labels, 3 seeds, accuracy on the training half"
+        table(title, choices(few, list(few)[:3]))
+    if given.only in (None, "judge"):
+        table(f"How a judge must be trained, {len(few)} seeds", judges(few))
 
 
 if __name__ == "__main__":

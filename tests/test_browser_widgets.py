@@ -179,33 +179,33 @@ def test_lines_and_rates(board: Board) -> None:
     expect(notebook.panel.locator("textarea").last).to_have_value(lines)
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_accessible_in_both_themes(board: Board, theme: str) -> None:
+def test_accessible_in_both_themes(board: Board) -> None:
     """axe-core finds nothing serious, with a block opened, frozen, trapped, and the lines shown."""
-    board.notebook.theme(theme)
     board.item("stem").click()
     board.root.get_by_role("button", name="2 layers of one").click()
     board.button("Copy as PyTorch").click()
     expect(board.root.locator(".tl-trap")).to_be_visible()
-    board.notebook.screenshot(f"board_{theme.split()[-1].lower()}")
-    assert violations(board.page, ".tl-live") == []
+    for theme in ("Light", "Dark"):
+        board.notebook.theme(f"JupyterLab {theme}")
+        board.notebook.screenshot(f"board_{theme.lower()}")
+        assert violations(board.page, ".tl-live") == [], theme
     board.notebook.theme("JupyterLab Light")
 
 
-@pytest.mark.parametrize(("width", "zoom"), [(560, 1.0), (1280, 2.0)], ids=["narrow window", "200 % zoom"])
-def test_little_room(board: Board, width: int, zoom: float) -> None:
+def test_little_room(board: Board) -> None:
     """In a narrow window and at 200 % zoom everything is inside the board, can be hit, and works."""
-    board.page.set_viewport_size({"width": int(width / zoom), "height": int(900 / zoom)})
     board.page.keyboard.press("Control+b")  # without the file browser, as one would
-    sizes = board.root.evaluate("e => [e.scrollWidth, e.clientWidth]")
-    assert sizes[0] <= sizes[1]
-    for box in (block.bounding_box() for block in board.root.locator(".tl-block").all()):
-        assert box is not None
-        assert min(box["width"], box["height"]) >= 24
-    board.item("head").scroll_into_view_if_needed()
-    board.notebook.screenshot(f"board_{width}_{zoom:.0f}")
-    board.item("head").click()
-    board.applied("head", "false")
+    for width, zoom, learns in ((560, 1.0, "false"), (1280, 2.0, "true")):
+        board.page.set_viewport_size({"width": int(width / zoom), "height": int(900 / zoom)})
+        sizes = board.root.evaluate("e => [e.scrollWidth, e.clientWidth]")
+        assert sizes[0] <= sizes[1]
+        for box in (block.bounding_box() for block in board.root.locator(".tl-block").all()):
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 24
+        board.item("head").scroll_into_view_if_needed()
+        board.notebook.screenshot(f"board_{width}_{zoom:.0f}")
+        board.item("head").click()
+        board.applied("head", learns)
     board.page.keyboard.press("Control+b")
 
 

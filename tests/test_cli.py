@@ -77,3 +77,15 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tlkit.doctor, "run", interrupted)
     assert main(["doctor"]) == 130
+
+
+def test_a_reader_who_has_read_enough_is_no_traceback() -> None:
+    """`tlkit … | head` ends quietly with code 1."""
+    code = "import sys; from tlkit import cli, doctor; doctor.run = lambda _: print('x' * 1_000_000); "
+    command = [sys.executable, "-c", code + "sys.exit(cli.main(['doctor']))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, "")

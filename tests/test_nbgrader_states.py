@@ -66,7 +66,6 @@ def hand_in_all(root: Path, kit: Kit) -> None:
     give("loud", own_cell(kit.notebook({NAME: LOUD}), "import time, atexit\natexit.register(print, 'bye')"))
     give("stderr-in-cell", own_cell(kit.notebook(right), "1 / 0", before=NAME))
     give("endless", own_cell(kit.notebook(right), "while True: pass", before=NAME))
-    give("dies", own_cell(kit.notebook(right), "import os; os._exit(1)"))
     give("dies-early", own_cell(kit.notebook(right), "import os; os._exit(1)", before=NAME))
     give("uses-demo", kit.notebook({NAME: USES_DEMO}))
 
@@ -76,7 +75,6 @@ def hand_in_all(root: Path, kit: Kit) -> None:
     give("no-test", drop(kit.notebook(right), f"test_{NAME}"))
     give("no-answer", drop(kit.notebook(right), NAME))
     give("no-setup", drop(kit.notebook(right), f"{LESSON}_setup"))
-    give("no-written", drop(kit.notebook(right), f"why_{NAME}"))
     give("written", kit.notebook({**right, f"why_{NAME}": "Because of the batch."}))
     twice = kit.notebook(right)
     index = next(i for i, cell in enumerate(twice.cells) if mark(cell).get("grade_id") == NAME)
@@ -140,8 +138,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     return Graded(root, log, grades(root / "grades.csv"))
 
 
-FULL = ["right", "loud", "stderr-in-cell", "endless", "dies", "uses-demo", "renamed", "no-test", "no-setup"]
-FULL += ["no-written", "written", "duplicated", "pasted", "upside-down", "retyped", "script", "extra-files"]
+FULL = ["right", "loud", "stderr-in-cell", "endless", "uses-demo", "renamed", "no-test", "no-setup"]
+FULL += ["written", "duplicated", "pasted", "upside-down", "retyped", "script", "extra-files"]
 NOTHING = ["untouched", "rows", "raises", "no-answer", "skip-tags", "edited-test", "silent", "dies-early"]
 NOT_GRADABLE = ["two-renamed", "broken", "empty", "no-notebook", "binary", "other-lesson", "only-text"]
 

@@ -249,16 +249,19 @@ def points_around(rng, centres, count, spread):
 @probe("fit_linear_probe", points=1)
 def _(fit_linear_probe, rng):
     """New points get the right class, from as many scores as there are classes."""
-    classes, width = int(rng.integers(4, 6)), 6
+    classes, width = 5, 6
     centres = torch.zeros(classes, width)  # on a circle, so that no single direction puts the classes in order
     around = torch.from_numpy(rng.permutation(classes)) * (2 * torch.pi / classes) + float(rng.uniform(0, 6))
     centres[:, :2] = 4 * torch.stack([around.cos(), around.sin()], dim=1)
     features, labels = points_around(rng, centres, 12, 0.35)
     asked = torch.from_numpy(rng.integers(0, classes, 25))
-    scores = fit_linear_probe(features, labels, classes, 1e-3)(centres[asked] + 0.1 * tensor(rng, 25, width))
+    predict = fit_linear_probe(features, labels, classes, 1e-3)
+    scores = predict(centres[asked] + 0.1 * tensor(rng, 25, width))
+    alike = centres[asked[:1]] + 0.1 * tensor(rng, 10, width)
     return {
         "shape of the scores for 25 new points": list(scores.shape),
         "class with the highest score, for each": scores.argmax(dim=-1),
+        "the same for ten points of one class": predict(alike).argmax(dim=-1),
     }
 
 

@@ -38,8 +38,8 @@ def assert_exercise_contract(
     hint, stubs not attempted; public observations replayed on secret seeds, and constants, earn nothing;
     expected.json holds no line of a solution (`solution_text`, by default the source of each right answer).
     `expected` is what `tlkit build` measured on public and on secret seeds, if that was done already.
-    `thorough=False` spares exercises of one case, which train for seconds: answers to them are left to the
-    build, which runs right and wrong ones in two random states.
+    `thorough=False` halves the seeds and spares exercises of one case, which train for seconds: answers to
+    them are left to the build, which runs right and wrong ones in two random states.
 
     Returns {exercise: {"alternatives": n, "misconceptions": n, "parts": n}}.
     """
@@ -56,7 +56,7 @@ def assert_exercise_contract(
             asked = {}
         else:
             asked = entries
-            seeds = MANY_SEEDS if one.seeds > 1 else MANY_SEEDS[:2]
+            seeds = MANY_SEEDS[: 2 if one.seeds == 1 else 12 if thorough else 6]
             many = right_parts(spec, one, answers, namespace[name], seeds)
             broken += accepts_right(spec, one, namespace[name], {**entries["public"], "parts": many})
         others = [other for other in answers.alternatives if other.exercise == name]

@@ -76,7 +76,7 @@ class Cluster:
         self._limits, self._required = dataclasses.asdict(limits), required or ""
         try:
             connect: Any = distributed.Client
-            self._client = connect(address, timeout=20)
+            self._client = connect(address, timeout=10)
         except OSError as error:
             raise GraderError(
                 f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, and "

@@ -59,7 +59,7 @@ def _warm_up() -> Any:
     import tlkit.features
     import tlkit.plots
     import tlkit.training
-    import tlkit.widgets  # noqa: F401
+    import tlkit.widgets
     from tlkit.grading.process import shell, worker  # noqa: F401
 
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
