@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
+from tlkit.grading.crew import Crew
 from tlkit.grading.isolation import landlock, levels, linux, seccomp, users
 from tlkit.grading.isolation.levels import Level
 from tlkit.grading.isolation.limits import Limits
-from tlkit.grading.process.client import Transcript, Zygote
+from tlkit.grading.process.client import GraderError, Transcript, Zygote
 
 pytestmark = pytest.mark.skipif(not linux.supported(), reason="tlkit grade needs Linux")
 
@@ -61,6 +62,13 @@ def zygote(request: pytest.FixtureRequest, hidden: list[Path]) -> Iterator[Zygot
     os.environ["TLKIT_TEST_TOKEN"] = SECRET
     with Zygote(level, hidden, LIMITS) as made:
         yield made
+
+
+def test_a_zygote_that_does_not_start_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run stops and says so; no submission is noted as killed."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Crew(Level.limits, [], LIMITS) as crew, pytest.raises(GraderError, match="did not start"):
+        crew.run(job_of("", "1", seconds=1.0), {})
 
 
 def attack(zygote: Zygote, *cells: str, seconds: float = 20.0) -> Transcript:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tlkit.grading.isolation.levels import Level
 from tlkit.grading.isolation.limits import Limits
-from tlkit.grading.process.client import GraderError, Job, Transcript, Zygote
+from tlkit.grading.process.client import GraderError, Job, NotStarted, Transcript, Zygote
 
 ATTEMPTS = 2  # at a submission whose process is killed by something else than its own code
 
@@ -61,6 +61,8 @@ class Crew:
             found = Transcript(ended="killed")
             try:
                 found = zygote.run(job, lambda messages: in_need(job, messages, hidden))
+            except NotStarted:
+                raise
             except GraderError:
                 if zygote.alive:
                     raise

@@ -34,6 +34,10 @@ class GraderError(Exception):
     """The grader itself cannot go on; the message says why and what to do."""
 
 
+class NotStarted(GraderError):
+    """The zygote did not start: nothing is wrong with a submission, and trying again is no use."""
+
+
 @dataclass
 class Transcript:
     """All a worker sent, unchecked but for its size, and how it ended.
@@ -81,7 +85,8 @@ class Zygote:
             "hidden": self._hidden,
             "limits": dataclasses.asdict(self.limits),
         }
-        self._control.sendall(json.dumps(settings).encode() + b"\n")
+        with contextlib.suppress(OSError):  # it is gone already, which the first `run` will say
+            self._control.sendall(json.dumps(settings).encode() + b"\n")
         return self
 
     def _wait_until_ready(self) -> None:
@@ -93,7 +98,7 @@ class Zygote:
                 self._ready = bool(self._control.recv(16))
             self._control.settimeout(None)
             if not self._ready:
-                raise GraderError("The process that runs submissions did not start; its messages are above.")
+                raise NotStarted("The process that runs submissions did not start; its messages are above.")
 
     def __exit__(self, *_error: object) -> None:
         self._control.close()
