@@ -48,13 +48,7 @@ def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """`tlkit grade` in the background, in a process group of its own."""
     command = [sys.executable, "-m", "tlkit", "grade", LESSON, "--jobs", "2", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    pipes["preexec_fn"] = _hear_interrupts
     return subprocess.Popen(command, cwd=root, env=environment(), start_new_session=True, **pipes)
-
-
-def _hear_interrupts() -> None:
-    """Processes of a shell's background ignore Ctrl-C, and so would theirs."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(root: Path, *arguments: str, expect: int = 0) -> str:

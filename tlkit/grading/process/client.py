@@ -113,6 +113,12 @@ class Zygote:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def _gone(self) -> bool:
+        """Asked where it seems dead: what it holds is closed a moment before its end is known."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        return not self.alive
+
     def run(self, job: Job, choose: Choose | None = None) -> Transcript:
         """Run one job to its end, whatever its code does.
 
@@ -129,6 +135,7 @@ class Zygote:
                 with theirs, keepers:
                     socket.send_fds(self._control, [b"!"], [theirs.fileno(), keepers.fileno()])
             except OSError as error:
+                self._gone()
                 raise GraderError(f"The process that runs submissions has ended ({error}).") from None
             try:
                 wire.send(channel, job)
@@ -190,7 +197,7 @@ class Zygote:
             found.ended, found.why = said["ended"], str(said.get("why", ""))
         elif found.ended == "died" and said.get("code") == -signal.SIGKILL:
             found.ended = "killed"
-        elif not said and not self.alive:
+        elif not said and self._gone():
             raise GraderError("The process that runs submissions was killed.")
         elif not said and found.ended not in ("done", "no room"):  # its keeper was killed, and it too
             found.ended = "killed"
