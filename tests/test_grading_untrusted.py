@@ -224,7 +224,7 @@ def test_any_transcript_is_read_and_judged() -> None:
         messages = [_damage(one, chance) if chance.random() < 0.7 else one for one in MESSAGES]
         chance.shuffle(messages)
         messages = [one for one in messages if isinstance(one, dict)]
-        part = {**ENTRY["parts"][0]}  # type: ignore[index]
+        part = {**ENTRY["parts"][0]}  # type: ignore[index]  # JSON, whose inside has no type
         part["expected"] = {
             seed_: {**case, "x": chance.choice(EXPECTED)} for seed_, case in part["expected"].items()
         }

@@ -169,7 +169,7 @@ def test_freeze_drops_old_gradients_and_names_a_wrong_choice() -> None:
     freeze(layer)
     assert layer.weight.grad is None
     with pytest.raises(ValueError, match=r"batchnorm='keep'.*'hold', 'leave'"):
-        freeze(layer, batchnorm="keep")  # type: ignore[arg-type]
+        freeze(layer, batchnorm="keep")  # type: ignore[arg-type]  # the mistake on trial
 
 
 def test_layer_table_of_a_small_network_by_hand() -> None:

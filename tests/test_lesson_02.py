@@ -43,7 +43,7 @@ def two_blocks() -> nn.Module:
 def test_summary_of_a_small_network_is_the_one_counted_by_hand(answers: dict[str, Any]) -> None:
     """Linear(2, 3) has 9 numbers, Linear(3, 1) without bias and BatchNorm1d(1) have 5, Linear(1, 2) has 4."""
     model = two_blocks().train()
-    model.body.one.weight.requires_grad_(False)  # type: ignore[union-attr]
+    model.body.one.weight.requires_grad_(False)  # type: ignore[union-attr]  # torch types parts as Tensor | Module
     assert answers["trainable_summary"](model) == {
         "one": {"parameters": 9, "trainable": 3, "batchnorm": "none"},
         "flat": {"parameters": 0, "trainable": 0, "batchnorm": "none"},
@@ -55,7 +55,7 @@ def test_summary_of_a_small_network_is_the_one_counted_by_hand(answers: dict[str
 def test_summary_of_glyphnet_agrees_with_the_layer_table(answers: dict[str, Any]) -> None:
     """Counts block by block, against the library's own table; the held layers are in running mode."""
     model = load_backbone("glyphnet")
-    model.body.stage2.requires_grad_(False)  # type: ignore[union-attr]
+    model.body.stage2.requires_grad_(False)  # type: ignore[union-attr]  # as above
     summary, rows = answers["trainable_summary"](model), layer_table(model)
     for block in blocks(model):
         facts = summary[block.removeprefix("body.")]

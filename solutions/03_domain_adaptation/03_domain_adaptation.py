@@ -631,7 +631,7 @@ Markdown(f"""The first try reads {naive:.1%}, {than} AdaBN, which trains nothing
 loses its spread, whatever the judge does; you will see why below. And a judge of whole clouds, heard at full strength, finds the
 cheapest agreement there is: features that say less. Separate batches, a trained start and a soft hand are safe; the judge then {gain}
 ({soft:.1%}; this and the first are single runs). The **conditional** judge may be heard at full strength, and reads **{aware:.1%}**.
-Over five seeds (`benchmarks/results/domain_adaptation.md`) common batches cost some five points from nothing and nearly twenty with the
+Over five or six seeds (`benchmarks/results/domain_adaptation.md`) common batches cost some five points from nothing and nearly twenty with the
 conditional judge; full strength without that judge leaves even the trained network below AdaBN.""")
 
 # %% [markdown]

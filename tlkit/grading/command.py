@@ -79,7 +79,7 @@ def _run(args: argparse.Namespace) -> int:
             level = _level(hidden, args.require_isolation)
             crew = stack.enter_context(Crew(level, hidden, limits))  # it starts while this goes on
         # jsonschema would spend seconds on the grammar of a kind of address that no notebook has
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be found
         from tlkit.grading.cluster import Cluster
         from tlkit.grading.gradebook import Course
         from tlkit.grading.run import Grading

@@ -60,7 +60,7 @@ def _warm_up() -> Any:
     import tlkit.plots
     import tlkit.training
     import tlkit.widgets
-    from tlkit.grading.process import shell, worker  # noqa: F401
+    from tlkit.grading.process import shell, worker  # noqa: F401  # worker: its forks find it imported
 
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     weight = torch.nn.Parameter(torch.zeros(1))
