@@ -1,7 +1,8 @@
 """Time and peak memory of each lesson's solution notebook: ``python benchmarks/lessons.py [LESSON…]``.
 
 Runs the notebook with the course's answers, from top to bottom, in a kernel of its own with two threads, and
-writes the table to ``benchmarks/results/lessons.md``. Build first (``tlkit build``): checks read ``course/``.
+writes the table to ``benchmarks/results/lessons.md``, or to ``lessons_cpu.md`` with a PyTorch built without
+CUDA: there the memory budget counts. Build first (``tlkit build``): checks read ``course/``.
 With ``--keep FOLDER`` the executed notebooks are kept there, with their figures.
 """
 
@@ -25,7 +26,7 @@ from tlkit.build.text import expand
 from tlkit.exercises import load_probes
 from tlkit.system import cpu_quota
 
-RESULTS = Path(__file__).parent / "results" / "lessons.md"
+RESULTS = Path(__file__).parent / "results" / ("lessons.md" if torch.version.cuda else "lessons_cpu.md")
 THREADS = "2"
 LIMITS = {"seconds": 60.0, "gigabytes": 1.0}
 MEASURE = (

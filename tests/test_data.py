@@ -22,6 +22,7 @@ from tlkit.data import (
     shifts,
 )
 from tlkit.data.fonts import FONTS, characters_of, is_letter
+from tlkit.data.printed import GlyphFields
 from tlkit.data.warp import distance_fields, skeleton
 
 
@@ -117,6 +118,16 @@ def test_printed_sets_are_seeded_and_balanced() -> None:
     digits = printed_digits(2, seed=0)
     assert len(digits) == 20
     assert is_picture(digits.images)
+
+
+def test_a_glyph_has_the_same_field_whenever_it_is_asked_for() -> None:
+    """Alone, twice, after others or with all of them: computing fields late changes none."""
+    every = GlyphFields("Ab")
+    whole = every[torch.arange(len(every.classes))]
+    late = GlyphFields("Ab")
+    for index in ([5], [7, 5, 5], [0, len(whole) - 1, 7]):
+        assert torch.equal(late[torch.tensor(index)], whole[index])
+    assert torch.equal(late[torch.arange(len(whole))], whole)
 
 
 def test_clean_digits_look_like_their_class() -> None:

@@ -159,7 +159,17 @@ def test_what_is_saved_is_what_is_loaded(few_letters: str, tmp_path: Path) -> No
 def test_the_stream_of_letters_is_balanced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Classes come equally often, so do the glyphs of one class, and each glyph with its own label."""
     classes = torch.tensor([0, 0, 0, 1, 2, 2])
-    monkeypatch.setattr("tlkit.backbones.pretrain.glyph_fields", lambda _: (torch.arange(6), classes))
+
+    class Numbered:
+        """Six glyphs, each of which is its own number."""
+
+        def __init__(self, characters: str) -> None:
+            self.classes = classes
+
+        def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
+            return torch.arange(6)[index]
+
+    monkeypatch.setattr("tlkit.backbones.pretrain.glyph_fields", Numbered)
     monkeypatch.setattr("tlkit.backbones.pretrain.warp", lambda fields, how, generator: fields)
     glyph, label = Letters("ABC", HANDLIKE, seed=0, device=torch.device("cpu")).draw(6000)
     assert torch.equal(classes[glyph], label)

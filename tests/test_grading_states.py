@@ -25,7 +25,8 @@ from test_nbgrader_states import (
     running,
 )
 
-from tlkit.build.notebooks import is_demo
+from tlkit.build.notebooks import is_demo, read_notebook
+from tlkit.grading.gradebook import AFTER, Course
 from tlkit.grading.records import Records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -223,3 +224,31 @@ def test_bad_calls_say_what_to_do(graded: Class) -> None:
 def _scores(root: Path) -> list[Any]:
     with sqlite3.connect(root / "gradebook.db") as database:
         return sorted(database.execute("select id, auto_score, needs_manual_grade from grade").fetchall())
+
+
+def test_a_submission_enters_the_gradebook_whole_or_not_at_all(
+    graded: Class, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When something fails after scores were set, nothing of the submission is in the gradebook."""
+    course = Course(graded.root)
+    notebook = read_notebook(course.autograded("plots", graded.lesson) / f"{LESSON}.ipynb")
+    handed_in = graded.root / "submitted" / "plots" / LESSON
+
+    class Fails:
+        """A last step of nbgrader's that goes wrong."""
+
+        def __init__(self, config: Any) -> None:
+            pass
+
+        def preprocess(self, notebook: Any, about: Any) -> None:
+            raise RuntimeError("too late")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tlkit.grading.gradebook.AFTER", (*AFTER, Fails))
+        with pytest.raises(RuntimeError, match="too late"):
+            course.save(notebook, graded.lesson, "newcomer", handed_in)
+    with course.open() as gradebook:
+        assert "newcomer" not in {student.id for student in gradebook.students}
+    course.save(notebook, graded.lesson, "newcomer", handed_in)
+    with course.open() as gradebook:
+        assert gradebook.find_submission(LESSON, "newcomer").score == 2

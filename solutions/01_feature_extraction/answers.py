@@ -511,7 +511,7 @@ def _(model, images, batch_size):
 
 accept(
     "fit_linear_probe",
-    "spread of the scores with a huge l2, as a share of that with a tiny one",
+    "spread of the scores with a huge l2, as a share of that with a small one",
     at_least=-0.01,
     at_most=0.05,
     atol=0.02,

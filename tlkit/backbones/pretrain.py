@@ -44,9 +44,9 @@ class Letters:
     """An endless stream of warped letters: classes equally often, their fonts equally often."""
 
     def __init__(self, characters: str, how: Warp, seed: int, device: torch.device) -> None:
-        fields_, classes = glyph_fields(characters)
-        self.fields = fields_.to(device)  # int8 [G, 2, 64, 64]
-        counts = torch.bincount(classes)
+        stored = glyph_fields(characters)
+        self.fields = stored[torch.arange(len(stored.classes))].to(device)  # int8 [G, 2, 64, 64]
+        counts = torch.bincount(stored.classes)
         self.count = counts.to(device)
         self.first = (counts.cumsum(0) - counts).to(device)  # glyphs are stored class by class
         self.how = how

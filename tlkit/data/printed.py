@@ -34,22 +34,41 @@ def printed_digits(per_class: int, seed: int, *, how: Warp = CLEAN) -> Images:
     return _printed(DIGITS, per_class, seed, how, "printed digits")
 
 
-@lru_cache(maxsize=8)
-def glyph_fields(characters: str, fonts: tuple[str, ...] = FONTS) -> tuple[Tensor, Tensor]:
-    """Distance fields int8 ``[G, 2, 64, 64]`` and class indices int64 ``[G]`` of all glyphs (cached)."""
-    drawn = glyphs(characters, fonts)
-    return distance_fields(drawn.images), drawn.classes
+class GlyphFields:
+    """Glyphs of these characters in these fonts; their distance fields are computed when first asked for.
+
+    ``classes``: int64 ``[G]``, the index of each glyph's character.
+    """
+
+    def __init__(self, characters: str, fonts: tuple[str, ...] = FONTS) -> None:
+        drawn = glyphs(characters, fonts)
+        self.classes = drawn.classes
+        self._pictures = drawn.images
+        self._fields = torch.zeros(len(drawn.images), 2, *drawn.images.shape[1:], dtype=torch.int8)
+        self._known = torch.zeros(len(drawn.images), dtype=torch.bool)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Fields int8 ``[N, 2, 64, 64]`` of the glyphs ``index``, int64 ``[N]``."""
+        fresh = torch.unique(index)
+        fresh = fresh[~self._known[fresh]]
+        if len(fresh):
+            self._fields[fresh] = distance_fields(self._pictures[fresh])
+            self._known[fresh] = True
+        return self._fields[index]
+
+
+glyph_fields = lru_cache(maxsize=8)(GlyphFields)
 
 
 def _printed(characters: str, per_class: int, seed: int, how: Warp, name: str) -> Images:
     if per_class < 1:
         raise ValueError(f"per_class must be at least 1, found {per_class}")
-    fields, classes = glyph_fields(characters)
+    fields = glyph_fields(characters)
     generator = torch.Generator().manual_seed(seed)
     chosen = []
     for c in range(len(characters)):
-        of_class = (classes == c).nonzero().flatten()
+        of_class = (fields.classes == c).nonzero().flatten()
         chosen.append(of_class[torch.randint(len(of_class), (per_class,), generator=generator)])
     index = torch.cat(chosen)
     images = torch.cat([warp(fields[part], how, generator) for part in torch.split(index, 512)])
-    return Images(images, classes[index], tuple(characters), name)
+    return Images(images, fields.classes[index], tuple(characters), name)

@@ -5,14 +5,18 @@ And writing scores into it.
 
 from __future__ import annotations
 
+import functools
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import nbgrader.api
 from nbformat.notebooknode import NotebookNode
 from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.coursedir import CourseDirectory
@@ -28,7 +32,8 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from tlkit.build.course import CONFIG, Lesson
-from tlkit.build.notebooks import nbgrader, read_notebook, write_notebook
+from tlkit.build.notebooks import nbgrader as mark_of
+from tlkit.build.notebooks import read_notebook, write_notebook
 from tlkit.grading.process.client import GraderError
 
 # As nbgrader does before and after it runs a notebook. Its check of the marks is left out: here they are the
@@ -36,6 +41,9 @@ from tlkit.grading.process.client import GraderError
 BEFORE = (DeduplicateIds, OverwriteCells)
 AFTER = (LimitOutput, SaveAutoGrades, AssignLatePenalties)
 LONGEST_STAMP = 200
+# SQLAlchemy keeps compiled queries with its engine, and nbgrader makes an engine for each gradebook it opens:
+# compiling took a quarter of the grader's own time. Closing a gradebook still closes its connections.
+nbgrader.api.create_engine = functools.cache(nbgrader.api.create_engine)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Course:
                 raise GraderError(f"The gradebook does not know {lesson.name} yet: {advice}.") from None
             texts = {cell.name: cell.source for cell in notebook.source_cells}
             points = {cell.name: float(cell.max_score) for cell in notebook.grade_cells}
-        marks = [nbgrader(cell) for cell in read_notebook(lesson.notebook).cells if nbgrader(cell)]
+        marks = [mark_of(cell) for cell in read_notebook(lesson.notebook).cells if mark_of(cell)]
         worth = {mark["grade_id"]: mark["points"] for mark in marks if mark["grade"]}
         if set(texts) != {mark["grade_id"] for mark in marks} or points != worth:
             raise GraderError(f"The gradebook knows another version of {lesson.name}: {advice}.")
@@ -109,25 +117,41 @@ class Course:
         about = {"assignment": lesson.name, "notebook": lesson.name, "student": student, "db_url": self.url}
         return {"nbgrader": about, "unique_key": lesson.name}
 
+    @contextmanager
+    def _together(self, steps: tuple[Any, ...]) -> Iterator[Gradebook]:
+        """A gradebook that these steps use in place of their own: what is entered is kept in the end, whole.
+
+        Each of nbgrader's calls commits, which waits for the disk, some twenty times a submission.
+        """
+        with self.open() as gradebook, ExitStack() as stack:
+            keep = gradebook.db.commit
+            stack.enter_context(patch.object(gradebook.db, "commit", gradebook.db.flush))
+            stack.enter_context(patch.object(gradebook, "close", lambda: None))
+            for module in {sys.modules[step.__module__] for step in steps}:
+                if hasattr(module, "Gradebook"):
+                    stack.enter_context(patch.object(module, "Gradebook", lambda *_, **__: gradebook))
+            yield gradebook
+            keep()
+
     def _process(self, steps: tuple[Any, ...], notebook: NotebookNode, about: dict[str, Any]) -> NotebookNode:
         config = Config(self.config)
         for step in steps:
-            with _understood():
-                notebook, about = step(config=config).preprocess(notebook, about)
+            notebook, about = step(config=config).preprocess(notebook, about)
         return notebook
 
     def locked_again(self, notebook: NotebookNode, lesson: Lesson, student: str) -> NotebookNode:
         """The restored notebook with tests and locked cells as the gradebook has them."""
-        return self._process(BEFORE, notebook, self._resources(lesson, student))
+        with self._together(BEFORE):
+            return self._process(BEFORE, notebook, self._resources(lesson, student))
 
     def save(self, notebook: NotebookNode, lesson: Lesson, student: str, folder: Path) -> NotebookNode:
         """Enter the scores of a graded notebook and write it under autograded/, whole or not at all."""
-        with self.open() as gradebook:
+        stamp = self._timestamp(folder)
+        more = {"timestamp": stamp} if stamp else {}
+        with self._together(AFTER) as gradebook:
             gradebook.update_or_create_student(student)
-            stamp = self._timestamp(folder)
-            more = {"timestamp": stamp} if stamp else {}
             gradebook.update_or_create_submission(lesson.name, student, **more)
-        notebook = self._process(AFTER, notebook, self._resources(lesson, student))
+            notebook = self._process(AFTER, notebook, self._resources(lesson, student))
         target = self.autograded(student, lesson)
         target.mkdir(parents=True, exist_ok=True)
         for name in ("probes.py", "expected.json"):

@@ -7,6 +7,7 @@ metadata come from the lesson; everything that had to be put right is said in a 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from tlkit.build.names import defined, needed
 from tlkit.build.notebooks import is_demo, is_setup, nbgrader, new_node
 
 NOT_RUN = "tlkit-not-run"  # the tag that Execute skips; only `restore` sets it
+# The lesson's own cells are the same in each submission; what students write is not kept.
+_defined_by_demo = functools.lru_cache(maxsize=1024)(defined)
 
 
 class NotGradable(ValueError):
@@ -207,9 +210,9 @@ def _choose_what_runs(cells: list[NotebookNode], source: NotebookNode) -> None:
     wanted = {
         name for cell in running if nbgrader(cell).get("solution") for name in needed(cell.source)
     } - known
-    while needy := [cell for cell in idle if wanted & defined(cell.source)]:
+    while needy := [cell for cell in idle if wanted & _defined_by_demo(cell.source)]:
         idle = [cell for cell in idle if all(cell is not other for other in needy)]
-        known |= {name for cell in needy for name in defined(cell.source)}
+        known |= {name for cell in needy for name in _defined_by_demo(cell.source)}
         wanted = {name for cell in needy for name in needed(cell.source)} - known
     for cell in idle:
         cell.metadata.tags = ["demo", NOT_RUN]

@@ -190,7 +190,7 @@ def grade_all(
                     note(grading.refuse(submission, str(error)))
                     continue
                 running[threads.submit(runner.run, prepared.job, prepared.hidden)] = prepared
-                while len(running) > jobs_at_once:  # one is always prepared ahead
+                while len(running) >= 2 * jobs_at_once:  # so many are prepared that no worker ever waits
                     for record in _finished(grading, running):
                         note(record)
             while running:
