@@ -89,7 +89,7 @@ def new_head(seed: int, pretrained: bool = True) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.head = nn.Linear(model.feature_dim, 10)
-    return model.to(memory_format=torch.channels_last)
+    return model
 
 
 def let_learn(model: nn.Module, names: Sequence[str]) -> None:

@@ -353,8 +353,7 @@ def _(predict_few_shot, rng):
 
     labelled, others = draw(rng, 10)
     new = others.subset(slice(0, 150))
-    model = load_backbone("glyphnet").to(memory_format=torch.channels_last)  # the same numbers, sooner
-    predicted = predict_few_shot(model, labelled.images, labelled.labels, unseen(rng, new.images))
+    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels": predicted, "true labels": new.labels}
 
 
@@ -365,8 +364,7 @@ def _(predict_few_shot, rng):
 
     labelled, others = draw(rng, 10)
     new = others.subset((others.labels == int(rng.integers(0, 10))).nonzero().flatten()[:40])
-    model = load_backbone("glyphnet").to(memory_format=torch.channels_last)  # the same numbers, sooner
-    predicted = predict_few_shot(model, labelled.images, labelled.labels, unseen(rng, new.images))
+    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels of the pile": predicted, "true labels of the pile": new.labels}
 
 

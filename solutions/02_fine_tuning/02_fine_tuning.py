@@ -165,11 +165,6 @@ def with_new_head(seed: int, pretrained: bool = True) -> nn.Module:
     return model
 
 
-def quick(model: nn.Module) -> nn.Module:
-    """The model with its weights laid out channels last, as CPUs like them: the same numbers in less time."""
-    return model.to(memory_format=torch.channels_last)
-
-
 def digits_at(where: Tensor, data: Images = pool) -> tuple[Tensor, Tensor]:
     """Images and labels at these positions."""
     return data.images[where], data.labels[where]
@@ -177,7 +172,7 @@ def digits_at(where: Tensor, data: Images = pool) -> tuple[Tensor, Tensor]:
 
 # %% tags=["demo"]
 labelled, others = draw(per_class=10, seed=0)
-model = quick(with_new_head(seed=0))
+model = with_new_head(seed=0)
 start = snapshot(model)
 history = fit(model, digits_at(labelled), epochs=6, lr=1e-3, batch_size=10, validation=digits_at(others[:200]))
 history.plot()
@@ -201,7 +196,7 @@ quiz("learning_rate")
 def sweep(lr: float, seed: int) -> nn.Module:
     """Full fine-tuning on ten labels a class at one learning rate."""
     labelled, _ = draw(10, seed)
-    model = quick(with_new_head(seed))
+    model = with_new_head(seed)
     with suppress(FloatingPointError):  # the loss is no longer a number: destroyed
         fit(model, digits_at(labelled), epochs=4, lr=lr, batch_size=10, seed=seed, progress=False)
     return model
@@ -442,7 +437,7 @@ def unfreeze_at(epoch: int, blocks: list[str]) -> list[str]:
 # works, too; *Rewind weights* brings back the pretrained ones.
 
 # %% tags=["demo"]
-model = quick(with_new_head(seed=0))
+model = with_new_head(seed=0)
 board = LayerBoard(model, pool.images[others[:64]], lr=1e-3, batchnorm="hold")
 board.freeze_all_but_head()
 board
@@ -680,7 +675,7 @@ bars(wish, title="How much each block wants to change", unit="gradient relative 
 def with_rates(rates: dict[str, float], seed: int) -> float:
     """Accuracy on the rest of the pool, trained from the probe's head; a block with rate 0 is frozen."""
     labelled, others = draw(10, seed)
-    model = quick(batchnorm_eval(with_probe_head(labelled)))
+    model = batchnorm_eval(with_probe_head(labelled))
     let_learn(model, [block for block, rate in rates.items() if rate])
     fit(model, digits_at(labelled), epochs=3, lr=rates, batch_size=10, seed=seed, progress=False)
     return evaluate(model, digits_at(others[:300])).accuracy
@@ -765,7 +760,7 @@ WAYS = {
 def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, asked: Images, rows: Tensor) -> float:
     """Test accuracy of one way to fine-tune; `rows` are the frozen features of `data`."""
     labelled, _ = draw(per_class, seed)
-    model = quick(with_new_head(seed, pretrained=way != "from scratch"))
+    model = with_new_head(seed, pretrained=way != "from scratch")
     if way == "probe first":
         model.head = linear_probe(rows[labelled], data.labels[labelled], 10, l2=0.1).as_linear()
     tune(model, digits_at(labelled, data), epochs=epochs, seed=seed, **WAYS[way])

@@ -59,9 +59,7 @@ def draw(seed: int, per_class: int = 10) -> tuple[Tensor, Tensor]:
 
 
 # %% tags=["demo"]
-LAYOUT = {"memory_format": torch.channels_last}  # weights as CPUs like them: the same numbers in less time
-
-teacher = load_backbone("glyphnet").to(**LAYOUT)
+teacher = load_backbone("glyphnet")
 features, test_features = extract(teacher.body, pool.images), extract(teacher.body, test.images)
 labelled, others = draw(seed=0)
 probe = linear_probe(features[labelled], pool.labels[labelled], 10, l2=0.1)
@@ -77,7 +75,7 @@ print(f"the teacher reads {probe.accuracy(test_features, test.labels):.1%} of th
 def small_network(widths: tuple[int, int, int] = (12, 24, 32), seed: int = 0) -> nn.Module:
     """An untrained student: a body like glyphnet's with other widths, and a head for ten digits."""
     set_seed(seed)
-    body = GlyphBody(widths).to(**LAYOUT)
+    body = GlyphBody(widths)
     return nn.Sequential(OrderedDict(body=body, head=nn.Linear(body.feature_dim, 10)))
 
 
@@ -352,7 +350,7 @@ def teach_student(
 # %% tags=["demo"]
 def teacher_of(seed: int, labels: Tensor = pool.labels) -> nn.Module:
     """glyphnet with a head for the hundred digits of a draw, labelled as `labels` says."""
-    network, (labelled, _) = load_backbone("glyphnet").to(**LAYOUT), draw(seed)
+    network, (labelled, _) = load_backbone("glyphnet"), draw(seed)
     network.head = linear_probe(features[labelled], labels[labelled], 10, l2=0.1).as_linear()
     return network
 
@@ -407,7 +405,7 @@ maps = []
 for network in (teacher, loner):
     with capture(network, places, detach=True) as outputs, torch.no_grad():
         network(pool.images[:8])
-    maps.append({place: found.contiguous() for place, found in outputs.items()})
+    maps.append(outputs)
 theirs, ours = maps
 {place: (list(theirs[place].shape), list(ours[place].shape)) for place in places}
 
@@ -539,7 +537,7 @@ def distil_with(kind: str, where: Tensor, targets: Tensor, seed: int) -> nn.Modu
             if kind == "soft answers + hint":
                 value = value + 10 * hint_loss(ours[places[0]], theirs[places[0]][index], student.regressor)
             if kind == "soft answers + attention":
-                pairs = [(ours[place].contiguous(), theirs[place][index].contiguous()) for place in places]
+                pairs = [(ours[place], theirs[place][index]) for place in places]
                 value = value + attention_transfer_loss(*zip(*pairs, strict=True))
             return value
 

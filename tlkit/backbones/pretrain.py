@@ -67,7 +67,9 @@ def pretrain(recipe: Recipe, device: torch.device | None = None) -> tuple[GlyphB
     characters = distinct_letters(recipe.similarity)
     letters = Letters(characters, recipe.warp, recipe.seed, device)
     torch.manual_seed(recipe.seed)
-    body = GlyphBody().to(device).to(memory_format=torch.channels_last)
+    # Not on the CPU: there training in this layout corrupted the heap (PyTorch 2.15, a body of narrow layers).
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    body = GlyphBody().to(device).to(memory_format=layout)
     head = nn.Linear(body.feature_dim, len(characters)).to(device)
     parameters = [*body.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -76,7 +78,7 @@ def pretrain(recipe: Recipe, device: torch.device | None = None) -> tuple[GlyphB
     with tqdm(total=recipe.steps, desc=f"{len(characters)} letters", unit="step") as bar:
         for _ in range(recipe.steps):
             images, labels = letters.draw(recipe.batch)
-            logits = head(body(images.contiguous(memory_format=torch.channels_last)))
+            logits = head(body(images.contiguous(memory_format=layout)))
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
