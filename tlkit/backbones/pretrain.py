@@ -67,7 +67,7 @@ def pretrain(recipe: Recipe, device: torch.device | None = None) -> tuple[GlyphB
     characters = distinct_letters(recipe.similarity)
     letters = Letters(characters, recipe.warp, recipe.seed, device)
     torch.manual_seed(recipe.seed)
-    # Not on the CPU: there training in this layout corrupted the heap (PyTorch 2.15, a body of narrow layers).
+    # Not on the CPU: training narrow layers in this layout corrupted the heap there (PyTorch 2.15).
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     body = GlyphBody().to(device).to(memory_format=layout)
     head = nn.Linear(body.feature_dim, len(characters)).to(device)
