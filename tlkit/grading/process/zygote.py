@@ -50,7 +50,7 @@ def _warm_up() -> Any:
 
     matplotlib.use("module://matplotlib_inline.backend_inline")
     import matplotlib.pyplot
-    import sklearn.datasets  # noqa: F401
+    import scipy.optimize  # noqa: F401  # by linear_probe
     import torch
     import torchvision  # noqa: F401
 
