@@ -22,6 +22,7 @@ import torch
 from nbclient import NotebookClient
 
 from tlkit.build.course import Lesson, find_lessons, find_root
+from tlkit.build.notebooks import HIDDEN
 from tlkit.build.text import expand
 from tlkit.exercises import load_probes
 from tlkit.system import cpu_quota
@@ -51,7 +52,7 @@ def run(lesson: Lesson, keep: Path | None) -> Run:
     """Execute a lesson's solution notebook beside its released files."""
     notebook = expand(lesson, load_probes(lesson.folder))
     for cell in notebook.cells:
-        cell.source = cell.source.split("### BEGIN HIDDEN TESTS")[0]
+        cell.source = cell.source.split(HIDDEN)[0]
     notebook.cells.append(nbformat.v4.new_code_cell(MEASURE))
     began = datetime.now().astimezone()
     where = {"metadata": {"path": str(lesson.released)}}

@@ -24,7 +24,7 @@ from tlkit.build.course import Lesson, course_secret, find_lessons
 from tlkit.build.leaks import leaks
 from tlkit.build.lesson import Built, build_lesson
 from tlkit.build.names import defined, needed
-from tlkit.build.notebooks import graded, nbgrader, read_notebook, tags
+from tlkit.build.notebooks import HIDDEN, graded, nbgrader, read_notebook, tags
 from tlkit.build.right import right_answers
 from tlkit.build.text import expand
 from tlkit.exercises import expected
@@ -72,7 +72,7 @@ def test_solution_notebook_runs_and_every_check_is_right(lesson: Lesson, tmp_pat
     """With the course's answers no cell raises, and each exercise's check gives its full points."""
     notebook = expand(lesson, load_probes(lesson.folder))
     for cell in graded(notebook, "grade").values():
-        cell.source = cell.source.split("### BEGIN HIDDEN TESTS")[0]
+        cell.source = cell.source.split(HIDDEN)[0]
     notebook = executed(notebook, lesson, tmp_path)
     assert [(cell.source[:200], error.ename, error.evalue) for cell, error in errors(notebook)] == []
     for name, cell in graded(notebook, "grade").items():

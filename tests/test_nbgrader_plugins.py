@@ -169,6 +169,20 @@ def test_an_untouched_twin_below_does_not_undo_the_answer(source: NotebookNode) 
     assert restored.remarks == ['"double" was there 2 times: the last one worked on counts']
 
 
+def test_an_edited_locked_cell_is_put_back_and_named(source: NotebookNode) -> None:
+    """Setup and test have the lesson's text again; the text without its hidden tests is not an edit."""
+    texts = TEXTS | {"test_double": "check()\n### BEGIN HIDDEN TESTS\nhidden()\n### END HIDDEN TESTS"}
+    given = submission(source)
+    given.cells[0].source, given.cells[3].source = "import math, os", "check()"
+    restored = restore(given, source, texts)
+    assert [restored.notebook.cells[at].source for at in (0, 3)] == ["import math", texts["test_double"]]
+    assert restored.remarks == ['the locked cell "setup" had been changed: put back']
+    given.cells[3].source = "2.0"
+    assert restore(given, source, texts).remarks[1:] == [
+        'the test cell "test_double" had been changed: put back'
+    ]
+
+
 def test_another_notebook_is_not_gradable(source: NotebookNode) -> None:
     """Zero points for work that was never looked at would be a lie."""
     with pytest.raises(NotGradable, match="none of the lesson's answer cells"):

@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 from nbformat.notebooknode import NotebookNode
 
+HIDDEN = "### BEGIN HIDDEN TESTS"  # nbgrader hands out a test's text up to here
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 

@@ -24,19 +24,19 @@ import jupytext
 from nbformat.notebooknode import NotebookNode
 
 from tlkit.build.course import BuildError, Lesson
-from tlkit.build.notebooks import graded, nbgrader, new_cell, new_notebook
+from tlkit.build.notebooks import HIDDEN, graded, nbgrader, new_cell, new_notebook
 from tlkit.exercises.spec import Spec
 
 PROSE = "prose"  # beside "demo": the cell's output is text to read, so JupyterLab shows its code folded away
 KEYS = {"tags", "solution", "test", "written", "points"}
-TEST = """\
+TEST = f"""\
 from tlkit import check
 
-check("{name}")
-### BEGIN HIDDEN TESTS
+check("{{name}}")
+{HIDDEN}
 from tlkit.exercises import grade
 
-grade("{name}")
+grade("{{name}}")
 ### END HIDDEN TESTS"""
 PLACEHOLDER = re.compile(r"\{(exercise|lesson):(\w+)\}")
 

@@ -33,7 +33,7 @@ def handwritten_digits() -> Images:
 
 
 def _digits_file() -> Path:
-    """Where scikit-learn keeps them. Importing it only to be told would take two seconds in every notebook."""
+    """Where scikit-learn keeps them; to import it for that would take two seconds in every notebook."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("the handwritten digits come with scikit-learn: pip install scikit-learn")

@@ -22,9 +22,7 @@ from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
-    DeduplicateIds,
     LimitOutput,
-    OverwriteCells,
     SaveAutoGrades,
 )
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
@@ -36,9 +34,8 @@ from tlkit.build.notebooks import nbgrader as mark_of
 from tlkit.build.notebooks import read_notebook, write_notebook
 from tlkit.grading.process.client import GraderError
 
-# As nbgrader does before and after it runs a notebook. Its check of the marks is left out: here they are the
-# lesson's own, and were checked when it was built.
-BEFORE = (DeduplicateIds, OverwriteCells)
+# As nbgrader does after it ran a notebook. What it does before that, `restore` has done: marks and locked
+# cells are the lesson's own.
 AFTER = (LimitOutput, SaveAutoGrades, AssignLatePenalties)
 LONGEST_STAMP = 200
 # SQLAlchemy keeps compiled queries with its engine, and nbgrader makes an engine for each gradebook it opens:
@@ -48,10 +45,11 @@ nbgrader.api.create_engine = functools.cache(nbgrader.api.create_engine)
 
 @dataclass(frozen=True)
 class Known:
-    """A lesson as the gradebook knows it: released text and points of its marked cells, by grade id."""
+    """A lesson as the gradebook knows it: text, points and checksums of its marked cells, by grade id."""
 
     texts: dict[str, str]
     points: dict[str, float]
+    checksums: dict[str, str]
 
 
 @contextmanager
@@ -100,11 +98,12 @@ class Course:
                 raise GraderError(f"The gradebook does not know {lesson.name} yet: {advice}.") from None
             texts = {cell.name: cell.source for cell in notebook.source_cells}
             points = {cell.name: float(cell.max_score) for cell in notebook.grade_cells}
+            checksums = {cell.name: cell.checksum for cell in notebook.source_cells}
         marks = [mark_of(cell) for cell in read_notebook(lesson.notebook).cells if mark_of(cell)]
         worth = {mark["grade_id"]: mark["points"] for mark in marks if mark["grade"]}
         if set(texts) != {mark["grade_id"] for mark in marks} or points != worth:
             raise GraderError(f"The gradebook knows another version of {lesson.name}: {advice}.")
-        return Known(texts, points)
+        return Known(texts, points, checksums)
 
     @contextmanager
     def open(self) -> Iterator[Gradebook]:
@@ -118,8 +117,8 @@ class Course:
         return {"nbgrader": about, "unique_key": lesson.name}
 
     @contextmanager
-    def _together(self, steps: tuple[Any, ...]) -> Iterator[Gradebook]:
-        """A gradebook that these steps use in place of their own: what is entered is kept in the end, whole.
+    def _together(self) -> Iterator[Gradebook]:
+        """A gradebook that nbgrader's steps use in place of their own; what is entered is kept at the end.
 
         Each of nbgrader's calls commits, which waits for the disk, some twenty times a submission.
         """
@@ -127,31 +126,22 @@ class Course:
             keep = gradebook.db.commit
             stack.enter_context(patch.object(gradebook.db, "commit", gradebook.db.flush))
             stack.enter_context(patch.object(gradebook, "close", lambda: None))
-            for module in {sys.modules[step.__module__] for step in steps}:
+            for module in {sys.modules[step.__module__] for step in AFTER}:
                 if hasattr(module, "Gradebook"):
                     stack.enter_context(patch.object(module, "Gradebook", lambda *_, **__: gradebook))
             yield gradebook
             keep()
 
-    def _process(self, steps: tuple[Any, ...], notebook: NotebookNode, about: dict[str, Any]) -> NotebookNode:
-        config = Config(self.config)
-        for step in steps:
-            notebook, about = step(config=config).preprocess(notebook, about)
-        return notebook
-
-    def locked_again(self, notebook: NotebookNode, lesson: Lesson, student: str) -> NotebookNode:
-        """The restored notebook with tests and locked cells as the gradebook has them."""
-        with self._together(BEFORE):
-            return self._process(BEFORE, notebook, self._resources(lesson, student))
-
     def save(self, notebook: NotebookNode, lesson: Lesson, student: str, folder: Path) -> NotebookNode:
         """Enter the scores of a graded notebook and write it under autograded/, whole or not at all."""
         stamp = self._timestamp(folder)
         more = {"timestamp": stamp} if stamp else {}
-        with self._together(AFTER) as gradebook:
+        with self._together() as gradebook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(lesson.name, student, **more)
-            notebook = self._process(AFTER, notebook, self._resources(lesson, student))
+            config, about = Config(self.config), self._resources(lesson, student)
+            for step in AFTER:
+                notebook, about = step(config=config).preprocess(notebook, about)
         target = self.autograded(student, lesson)
         target.mkdir(parents=True, exist_ok=True)
         for name in ("probes.py", "expected.json"):

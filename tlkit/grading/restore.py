@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nbformat.notebooknode import NotebookNode
 
 from tlkit.build.names import defined, needed
-from tlkit.build.notebooks import is_demo, is_setup, nbgrader, new_node
+from tlkit.build.notebooks import HIDDEN, is_demo, is_setup, nbgrader, new_node
 
 NOT_RUN = "tlkit-not-run"  # the tag that Execute skips; only `restore` sets it
 # The lesson's own cells are the same in each submission; what students write is not kept.
@@ -48,7 +48,7 @@ def restore(submitted: NotebookNode, source: NotebookNode, texts: Mapping[str, s
     cells = _put_back(cells, found, source, originals, texts, remarks)
     cells = _in_order(cells, originals, remarks)
     _choose_what_runs(cells, source)
-    notebook = copy.deepcopy(submitted)
+    notebook = new_node(**submitted)
     notebook.cells = cells
     notebook.metadata = copy.deepcopy(source.metadata)
     return Restored(notebook, remarks)
@@ -90,8 +90,23 @@ def _match(
                 remarks.append(f'"{grade_id}" was a {cell.cell_type} cell: taken as {original.cell_type}')
                 _retype(cell, original.cell_type)
             cell.metadata = copy.deepcopy(original.metadata)
+            if nbgrader(original).get("locked"):
+                _lock(cell, texts.get(grade_id, original.source), remarks)
             found[grade_id] = cell
     return found
+
+
+def _lock(cell: NotebookNode, text: str, remarks: list[str]) -> None:
+    """Give a locked cell its text back; its tests may have been hidden when it was handed out."""
+    if cell.source.strip() not in (text.strip(), text.split(HIDDEN)[0].strip()):
+        remarks.append(f'the {_kind(cell)} cell "{nbgrader(cell)["grade_id"]}" had been changed: put back')
+    cell.source = text
+
+
+def _kind(cell: NotebookNode) -> str:
+    """What students know a marked cell as."""
+    mark = nbgrader(cell)
+    return "answer" if mark["solution"] else "test" if mark["grade"] else "locked"
 
 
 def _unmarked(
@@ -152,14 +167,7 @@ def _put_back(
         before = [_index(cells, found[name]) for name in order[:position]]
         cells.insert(max(before, default=-1) + 1, new)
         found[grade_id] = new
-        what = (
-            "answer"
-            if nbgrader(original)["solution"]
-            else "test"
-            if nbgrader(original)["grade"]
-            else "locked"
-        )
-        remarks.append(f'the {what} cell "{grade_id}" was missing and was put back as handed out')
+        remarks.append(f'the {_kind(original)} cell "{grade_id}" was missing and was put back as handed out')
     return cells
 
 
