@@ -20,6 +20,12 @@ from tlkit.grading.gradebook import Course
 from tlkit.grading.run import Grading
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+LESSONS = find_lessons(CHECKOUT)
+
+
+def every_lesson(function: object) -> object:
+    """Decorates a test that is run for each `lesson` of the checkout."""
+    return pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)(function)
 
 
 def empty_course(root: Path) -> Path:

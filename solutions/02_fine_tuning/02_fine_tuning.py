@@ -431,7 +431,7 @@ def unfreeze_at(epoch: int, blocks: list[str]) -> list[str]:
 # %% test="unfreeze_at"
 
 # %% [markdown]
-# Now do it by hand. Below, only the head learns. Run the next two cells, and while the second trains, some ten seconds, **click on
+# Now do it by hand. Below, only the head learns. Run the next two cells, and while the second trains, for some seconds, **click on
 # stage3, then stage2, and so on**; *Pause* gives you all the time you want, for a click counts then as well. Watch three things: the gradient of a block
 # that you thaw, how far it moves, and the **drift** of its features. Drift is 1 − CKA (Kornblith, Norouzi, Lee and Hinton 2019): 0 as
 # long as the features of 64 fixed digits lie to each other as they did at the start, 1 when nothing of that is left. *Undo*
