@@ -48,7 +48,7 @@ def restore(submitted: NotebookNode, source: NotebookNode, texts: Mapping[str, s
     cells = _put_back(cells, found, source, originals, texts, remarks)
     cells = _in_order(cells, originals, remarks)
     _choose_what_runs(cells, source)
-    notebook = new_node(**submitted)
+    notebook = copy.copy(submitted)
     notebook.cells = cells
     notebook.metadata = copy.deepcopy(source.metadata)
     return Restored(notebook, remarks)
