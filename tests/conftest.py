@@ -38,7 +38,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a browser or real files; slow files first, then browsers: short ones fill the end.
+    """Mark what needs a browser or real files; start slow files first and browsers last.
 
     The tests of a file run on one worker (`--dist loadfile`), for they share fixtures.
     """
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
     rank: dict[Path, int] = {}
     for item in items:
-        own = 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("browser") else 2
+        own = 0 if item.get_closest_marker("slow") else 2 if item.get_closest_marker("browser") else 1
         rank[item.path] = min(own, rank.get(item.path, own))
     items.sort(key=lambda item: rank[item.path])
 

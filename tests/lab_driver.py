@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,9 +168,7 @@ class Notebook:
 
     def ask(self, expression: str) -> Any:
         """Value of a Python expression in the notebook's own kernel, through a second client, as JSON."""
-        sessions = self.lab.api("/api/sessions")
-        kernel = next(one["kernel"]["id"] for one in sessions if one["path"] == self.path)
-        client = BlockingKernelClient(connection_file=str(self.lab.runtime / f"kernel-{kernel}.json"))
+        client = BlockingKernelClient(connection_file=str(self.lab.runtime / f"kernel-{self._kernel()}.json"))
         client.load_connection_file()
         client.start_channels()  # not wait_for_ready: it never ends while a widget keeps sending
         try:
@@ -180,6 +179,16 @@ class Notebook:
             return json.loads(_unquote(value["data"]["text/plain"]))
         finally:
             client.stop_channels()
+
+    def _kernel(self) -> str:
+        """The id of the kernel; on a busy machine the page is there before the server knows of it."""
+        until = time.monotonic() + SECONDS
+        while True:
+            sessions = self.lab.api("/api/sessions")
+            if found := [one["kernel"]["id"] for one in sessions if one["path"] == self.path]:
+                return str(found[0])
+            assert time.monotonic() < until, f"{self.path} has no kernel; there are {sessions}"
+            time.sleep(0.2)
 
     def theme(self, name: str) -> None:
         """Switch to "JupyterLab Light" or "JupyterLab Dark" and wait until the page has it."""
