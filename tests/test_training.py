@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tlkit.batches import Batches
 from tlkit.layers import blocks, freeze, hold_batchnorm, parameter_groups, snapshot, unfreeze
-from tlkit.system import cpu_quota, set_threads
-from tlkit.training import Step, StopTraining, evaluate, fit, set_learning_rates, set_seed
+from tlkit.system import cpu_quota, one_thread, set_threads
+from tlkit.training import Step, StopTraining, evaluate, fit, parallel_map, set_learning_rates, set_seed
 
 
 def points(n: int = 60, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -378,3 +380,64 @@ def test_set_threads_lowers_but_never_raises_by_itself(monkeypatch) -> None:
             set_threads(0)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.fixture
+def three_threads(monkeypatch) -> Iterator[None]:
+    """PyTorch may use three threads, whatever this machine has."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr("tlkit.system.cpu_quota", lambda: 8.0)
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_jobs_run_side_by_side_with_one_thread_each_and_answer_in_order() -> None:
+    """Three jobs wait for each other, which they could not one after the other; then all threads are back."""
+    meeting = threading.Barrier(3)
+
+    def job(number: int, word: str) -> tuple[str, int]:
+        meeting.wait(timeout=60)
+        time.sleep(0.05 * (3 - number))  # the last ends first
+        return f"{word} {number}", torch.get_num_threads()
+
+    found = parallel_map(job, ((number, "job") for number in range(3)))
+    assert found == [("job 0", 1), ("job 1", 1), ("job 2", 1)]
+    assert torch.get_num_threads() == 3
+    assert parallel_map(job, []) == []
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_trainings_side_by_side_learn_what_they_learn_one_after_the_other() -> None:
+    """Same weights to the last bit, and the global random state is as it was."""
+
+    def train(model: nn.Module, seed: int) -> nn.Module:
+        fit(model, points(), epochs=5, batch_size=7, seed=seed, progress=False)
+        return model
+
+    with one_thread():
+        assert torch.get_num_threads() == 1
+        expected = [train(network(seed), seed) for seed in range(5)]
+    assert torch.get_num_threads() == 3
+    jobs = [(network(seed), seed) for seed in range(5)]
+    state = torch.get_rng_state()
+    assert all(map(same, parallel_map(train, jobs), expected))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_the_first_error_of_a_job_is_raised_and_no_other_begins() -> None:
+    """Of fifty jobs the second fails: its error arrives, most never ran, and all threads are back."""
+    begun = []
+
+    def job(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.02)
+        if number == 1:
+            raise FloatingPointError("the loss became nan")
+
+    with pytest.raises(FloatingPointError, match="nan"):
+        parallel_map(job, [(number,) for number in range(50)])
+    assert len(begun) < 25
+    assert torch.get_num_threads() == 3

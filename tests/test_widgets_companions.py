@@ -7,7 +7,10 @@ import io
 import json
 import math
 import re
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +59,26 @@ def test_monitor_stops_the_run_it_watches() -> None:
     assert "Stopped after 4 of 150 steps" in monitor.text()
     again = fit(model, (x, y), epochs=1, batch_size=8, progress=False, on_step=[monitor])
     assert again.stopped is None  # the next run is not stopped by the last one's click
+
+
+def test_a_click_that_is_slow_to_show_does_not_cover_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread still puts "stopping" together, the run ends in another: the end is shown last."""
+    monitor, page, begun = TrainingMonitor(), SimpleNamespace(data=None), threading.Event()
+
+    def text() -> str:
+        if begun.is_set():
+            return "Stopped"
+        begun.set()
+        time.sleep(0.3)
+        return "stopping"
+
+    monkeypatch.setattr(monitor, "text", text)
+    click = threading.Thread(target=monitor.refresh, args=(page,))
+    click.start()
+    assert begun.wait(10)
+    monitor.refresh(page)
+    click.join()
+    assert page.data["words"] == "Stopped"
 
 
 def test_monitor_raises_only_stoptraining() -> None:

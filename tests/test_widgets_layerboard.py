@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from tlkit.training import Step
-from tlkit.widgets import LayerBoard
+from tlkit.widgets import LayerBoard, layerfacts
+from tlkit.widgets.layerview import LayerView
 
 
 def convnet() -> nn.Module:
@@ -353,3 +355,23 @@ def test_a_notebook_run_unwatched_trains_and_leaves_text(tmp_path: Path) -> None
     assert "image/png" in shown[2]
     assert shown[3]["text/plain"] == "True"
     assert "widgets" not in nb.metadata
+
+
+def test_a_click_that_is_slow_to_show_does_not_cover_what_came_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread still puts a picture together, another shows a newer one: the newer one stays."""
+    face, begun = LayerView(LayerBoard(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)))), threading.Event()
+
+    def summary(blocks: object) -> str:
+        if begun.is_set():
+            return "newer"
+        begun.set()
+        time.sleep(0.3)
+        return "older"
+
+    monkeypatch.setattr(layerfacts, "summary", summary)
+    click = threading.Thread(target=face.update)
+    click.start()
+    assert begun.wait(10)
+    face.update()
+    click.join()
+    assert face.strip.state["summary"] == "newer"

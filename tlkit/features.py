@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tlkit.batches import Labelled
 from tlkit.batchnorm import evaluation_mode
 from tlkit.cache import load, place, save
 from tlkit.observe import capture
-from tlkit.system import set_threads
+from tlkit.system import one_thread, set_threads
 
 
 def extract(
@@ -140,7 +139,7 @@ def linear_probe(
         constant = deviation <= 1e-7 * mean.abs()  # what float32 leaves of a constant
         scale = torch.where(constant, 1.0, deviation)
         x = torch.where(constant, 0.0, (x - mean) / scale)
-    with _one_thread():
+    with one_thread():  # on products this small two take ten times as long
         if len(x) >= x.shape[1]:
             return LinearProbe(*_minimise(x, y, num_classes, l2, max_steps), mean, scale)
         # The best weights are sums of training rows: what is orthogonal to all of them only adds to the
@@ -148,17 +147,6 @@ def linear_probe(
         basis, coordinates = torch.linalg.qr(x.T)  # [D, n], [n, n]
         weight, bias = _minimise(coordinates.T.contiguous(), y, num_classes, l2, max_steps)
         return LinearProbe(weight @ basis.T, bias, mean, scale)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Products as small as a probe's take ten times as long when threads wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _minimise(x: Tensor, y: Tensor, num_classes: int, l2: float, max_steps: int) -> tuple[Tensor, Tensor]:

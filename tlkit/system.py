@@ -12,7 +12,7 @@ import contextlib
 import math
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,22 @@ def set_threads(count: int | None = None) -> int:
     if wanted != torch.get_num_threads():
         torch.set_num_threads(wanted)
     return wanted
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch with one thread, for layers so small that two would wait for each other, or to compare times.
+
+    Also a decorator. Afterwards there are as many threads as before.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def best_device() -> torch.device:

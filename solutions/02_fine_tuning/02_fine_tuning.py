@@ -19,8 +19,10 @@
 # %% tags=["setup"]
 import copy
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +31,7 @@ from tlkit import LayerBoard, check, evaluate, extract, fit, hint, linear_probe,
 from tlkit.data import Images, digits_split, printed_letters
 from tlkit.layers import blocks, gradient_norms, snapshot, weight_change
 from tlkit.plots import bars, picture, show_images
+from tlkit.training import parallel_map
 from torch import Tensor, nn
 
 # %% [markdown]
@@ -191,15 +194,14 @@ bars(weight_change(model, start), title="How far full fine-tuning moves each blo
 quiz("learning_rate")
 
 # %% [markdown]
-# The same training, three passes, with five learning rates, judged on 200 others of the pool. About ten seconds.
+# The same training, three passes, with five learning rates, judged on 200 others of the pool. The five do not need each other:
+# `parallel_map` calls a function for each job in a list, as many at a time as there are cores. A few seconds.
 
 # %% tags=["demo"]
-def sweep(lr: float, seed: int) -> nn.Module:
+def at_rate(model: nn.Module, lr: float) -> nn.Module:
     """Full fine-tuning on ten labels a class at one learning rate."""
-    labelled, _ = draw(10, seed)
-    model = with_new_head(seed)
     with suppress(FloatingPointError):  # the loss is no longer a number: destroyed
-        fit(model, digits_at(labelled), epochs=3, lr=lr, batch_size=10, seed=seed, progress=False)
+        fit(model, digits_at(labelled), epochs=3, lr=lr, batch_size=10, progress=False)
     return model
 
 
@@ -214,9 +216,9 @@ def letters_known(body: nn.Module) -> float:
 
 # %% tags=["demo"]
 rates = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+all_tuned = parallel_map(at_rate, [(with_new_head(seed=0), lr) for lr in rates], "rates")
 swept = {}
-for lr in rates:
-    tuned = sweep(lr, seed=0)
+for lr, tuned in zip(rates, all_tuned, strict=True):
     swept[lr] = (evaluate(tuned, digits_at(others[:200])).accuracy, letters_known(tuned.body))
 
 # %% [markdown]
@@ -596,25 +598,28 @@ def l2_sp(model: nn.Module, start: dict[str, Tensor], alpha: float, beta: float)
 
 # %% [markdown]
 # Does the leash hold? Ten labels a class again, three strengths, and both questions: digits with the new head, letters with
-# the old one. The learning rate is on purpose too large for a network whose BatchNorm is held. About five seconds.
+# the old one. The learning rate is on purpose too large for a network whose BatchNorm is held. A few seconds.
 
 # %% tags=["demo"]
-def on_a_leash(alpha: float, seed: int) -> tuple[float, float]:
-    """Full fine-tuning with L2-SP: (digits on the rest of the pool, letters with the old head)."""
-    labelled, others = draw(10, seed)
-    model = batchnorm_eval(with_new_head(seed))
+def on_a_leash(model: nn.Module, alpha: float) -> nn.Module:
+    """Full fine-tuning with L2-SP, BatchNorm held."""
+    batchnorm_eval(model)
     start = {name: value for name, value in snapshot(model).items() if name.startswith("body.")}
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(logits, y) + l2_sp(model, start, alpha, beta=0.01)
 
-    fit(model, digits_at(labelled), epochs=3, lr=3e-3, batch_size=10, loss=loss, seed=seed, progress=False)
-    return evaluate(model, digits_at(others[:200])).accuracy, letters_known(model.body)
+    fit(model, digits_at(labelled), epochs=3, lr=3e-3, batch_size=10, loss=loss, progress=False)
+    return model
 
 
 # %% tags=["demo"]
 alphas = (0.0, 1.0, 10.0)
-leash = {alpha: on_a_leash(alpha, seed=0) for alpha in alphas}
+led = parallel_map(on_a_leash, [(with_new_head(seed=0), alpha) for alpha in alphas], "leashes")
+leash = {
+    alpha: (evaluate(model, digits_at(others[:200])).accuracy, letters_known(model.body))
+    for alpha, model in zip(alphas, led, strict=True)
+}
 
 # %% tags=["demo"]
 figure, (axis,) = picture(6.4, 4.2)
@@ -670,7 +675,7 @@ bars(wish, title="How much each block wants to change", unit="gradient relative 
 
 # %% [markdown]
 # Does the wish tell the truth? The test: train the head and a single block; then everything, with the wish as the weight on each
-# rate; and, to be fair, everything at one rate, the *mean* of those. BatchNorm is held. About ten seconds.
+# rate; and, to be fair, everything at one rate, the *mean* of those. BatchNorm is held. Some seven seconds.
 
 # %% tags=["demo"]
 def with_rates(rates: dict[str, float], seed: int) -> float:
@@ -688,7 +693,8 @@ plans = {f"head and {n.removeprefix('body.')}": {b: rate * (b in (n, "head")) fo
 plans["head alone"] = {b: rate * (b == "head") for b in names}
 plans["all, at the mean rate"] = dict.fromkeys(names, rate * sum(wish.values()) / len(wish))
 plans["all, weighted by wish"] = {b: rate * wish[b] for b in names}
-moved = {plan: torch.tensor([with_rates(rates_of, seed) for seed in range(2)]) for plan, rates_of in plans.items()}
+found = parallel_map(with_rates, product(plans.values(), range(2)), "plans")
+moved = dict(zip(plans, torch.tensor(found).view(-1, 2), strict=True))
 
 # %% tags=["demo"]
 bars(
@@ -704,7 +710,8 @@ gain = {n: float(moved[f"head and {n.removeprefix('body.')}"].mean() - moved["he
 by_wish, by_gain = max(gain, key=wish.get), max(gain, key=gain.get)
 even, weighted = float(moved["all, at the mean rate"].mean()), float(moved["all, weighted by wish"].mean())
 spread = max(float(found.std()) for found in moved.values())
-Markdown(f"""Of the body, `{by_wish}` has the largest wish; `{by_gain}` gains most when it moves with the head
+winner = "it also" if by_gain == by_wish else f"`{by_gain}`"
+Markdown(f"""Of the body, `{by_wish}` has the largest wish; {winner} gains most when it moves with the head
 ({100 * gain[by_gain]:+.1f} points over the head alone). All blocks at the mean rate: {even:.1%}; weighted by wish: {weighted:.1%}. But look
 at the error bars, up to {100 * spread:.1f} points with two draws: they are as long as most of the differences. Over five draws
 (`benchmarks/fine_tuning.py`) the first three blocks gain one and a half to three points each, stage3 nothing: early rather than late, as
@@ -746,7 +753,7 @@ def tune(model: nn.Module, data, lr: float, decay: float, epochs: int, seed: int
 # Each way has its own learning rate: the best of the same five, from 0.001 to 0.02, tried on the rest of the pool with three draws of
 # fifty labels that we do not use here. Whether BatchNorm is better held was tried in the same way. It is not: on forms every
 # way does better, by three to nearly forty points, when the statistics follow the target, and so here nothing is
-# held. Test digits had no say (`benchmarks/fine_tuning.py` has the table). About fifteen seconds.
+# held. Test digits had no say (`benchmarks/fine_tuning.py` has the table). About ten seconds.
 
 # %% tags=["demo"]
 WAYS = {
@@ -758,19 +765,28 @@ WAYS = {
 }
 
 
-def run_way(way: str, per_class: int, epochs: int, seed: int, data: Images, asked: Images, rows: Tensor) -> float:
-    """Test accuracy of one way to fine-tune; `rows` are the frozen features of `data`."""
-    labelled, _ = draw(per_class, seed)
-    model = with_new_head(seed, pretrained=way != "from scratch")
-    if way == "probe first":
-        model.head = linear_probe(rows[labelled], data.labels[labelled], 10, l2=0.1).as_linear()
-    tune(model, digits_at(labelled, data), epochs=epochs, seed=seed, **WAYS[way])
-    return evaluate(model, asked).accuracy
+def compare(
+    ways: Sequence[str], per_class: int, epochs: int, draws: int, data: Images, asked: Images, rows: Tensor
+) -> dict[str, Tensor]:
+    """Test accuracies of some ways to fine-tune, [draws] each; `rows` are the frozen features of `data`."""
+    starts = []
+    for way, seed in product(ways, range(draws)):
+        labelled, _ = draw(per_class, seed)
+        model = with_new_head(seed, pretrained=way != "from scratch")
+        if way == "probe first":
+            model.head = linear_probe(rows[labelled], data.labels[labelled], 10, l2=0.1).as_linear()
+        starts.append((model, digits_at(labelled, data), way, seed))
+
+    def run(model: nn.Module, known: tuple[Tensor, Tensor], way: str, seed: int) -> float:
+        tune(model, known, epochs=epochs, seed=seed, **WAYS[way])
+        return evaluate(model, asked).accuracy
+
+    scores = torch.tensor(parallel_map(run, starts, "ways"))
+    return dict(zip(ways, scores.view(len(ways), draws), strict=True))
 
 
 # %% tags=["demo"]
-found = {way: [run_way(way, 50, 1, seed, pool, test, features) for seed in range(2)] for way in WAYS}
-results = {way: torch.tensor(scores) for way, scores in {"frozen": frozen[50], **found}.items()}
+results = {"frozen": torch.tensor(frozen[50])} | compare(list(WAYS), 50, 1, 2, pool, test, features)
 bars(
     {way: float(found.mean()) for way, found in results.items()},
     spread={way: float(found.std()) for way, found in results.items()},
@@ -789,7 +805,7 @@ fine-tune ({best}) **{mean[best]:.1%}**. All but that from scratch begin with th
 and all take the same number of steps; and yet {100 * (mean[best] - mean[worst]):.0f} points lie between {best} and {worst}. A random head
 sends random gradients until it has learned something; a head that fits the features sends useful ones from the first step.
 Fifty steps are few: with more of them a random head may catch up. Try it: the third argument of
-`run_way` is the number of passes.""")
+`compare` is the number of passes.""")
 
 # %% [markdown]
 # ## When it hurts
@@ -801,8 +817,7 @@ quiz("one_label")
 
 # %% tags=["demo"]
 neat_data = (clean_pool, clean_test, clean_features)
-found = {way: [run_way(way, 1, 10, seed, *neat_data) for seed in range(3)] for way in ("full", "probe first")}
-one = {way: torch.tensor(scores) for way, scores in {"frozen": near[1], **found}.items()}
+one = {"frozen": torch.tensor(near[1])} | compare(["full", "probe first"], 1, 10, 3, *neat_data)
 bars(
     {name: float(found.mean()) for name, found in one.items()},
     spread={name: float(found.std()) for name, found in one.items()},

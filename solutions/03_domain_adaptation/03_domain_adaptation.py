@@ -23,6 +23,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -32,10 +33,10 @@ from tlkit import check, evaluate, extract, hint, linear_probe, quiz, set_seed
 from tlkit.data import CLEAN, Images, digits_split, printed_digits
 from tlkit.plots import PALETTE, bars, confusion, picture, show_images
 from tlkit.plots.canvas import name_axes
-from tlkit.system import set_threads
+from tlkit.system import one_thread
+from tlkit.training import parallel_map
 from tlkit.widgets import FeatureMap, ShiftDial
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 FULL = replace(CLEAN, zoom=1.4)  # print, cut out so that a digit fills its image, as the handwriting was
 
@@ -111,10 +112,10 @@ def separately(body: nn.Module, images: Tensor, target_images: Tensor) -> tuple[
 
 
 # %% tags=["setup"]
+@one_thread()  # layers this small are no faster on two: the threads would wait for each other
 def train(model, source, target_images=None, extra=None, *, steps=100, lr=2e-3, judge=None, both=separately,
           change=lambda images: images, seed=0):  # fmt: skip
     """Cross-entropy on `source` (Images) plus `extra(Batch)`; trains `model`, and `judge` if there is one."""
-    set_threads(1)  # layers this small are no faster on two: the threads would wait for each other
     learning = [*model.parameters(), *(judge.parameters() if judge else ())]
     optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -156,7 +157,15 @@ def fresh(seed: int) -> nn.Module:
 # %% tags=["demo"]
 seeds = (0, 1)
 printed = {seed: source if seed == 0 else printed_digits(100, seed=10 + seed, how=FULL) for seed in seeds}
-starts = {seed: train(fresh(seed), printed[seed], steps=150, seed=seed) for seed in seeds}
+empty = [fresh(seed) for seed in seeds]
+
+
+def learn_print(seed: int) -> nn.Module:
+    """The network of a seed, trained on its printed digits."""
+    return train(empty[seed], printed[seed], steps=150, seed=seed)
+
+
+starts = dict(zip(seeds, parallel_map(learn_print, product(seeds)), strict=True))  # all at once, if there are cores enough
 
 # %% tags=["demo"]
 for seed, model in starts.items():
@@ -685,7 +694,7 @@ def with_guesses(model: nn.Module, threshold: float = 0.9) -> Callable:
 # ## Side by side
 #
 # Every method starts from the same network, sees the same images, has the same number of steps, and each loss is weighed with 1. (How one
-# could choose a weight without labels is a question of its own, below.) About ten seconds.
+# could choose a weight without labels is a question of its own, below.) About five seconds.
 
 
 # %% tags=["demo"]
@@ -707,9 +716,10 @@ def adapted(method: str, seed: int, target_images: Tensor = pool.images) -> nn.M
 # %% tags=["demo"]
 methods = ("CORAL", "MMD", "DANN, conditional", "self-training")
 done = {"DANN, conditional": recipes["trained start, separate, conditional"]}
+todo = [method for method in methods if method not in done]
+made = iter(parallel_map(adapted, product(todo, seeds), "adapting"))
 networks = {"AdaBN": list(starts.values())} | {
-    method: done.get(method) or [adapted(method, seed) for seed in seeds]
-    for method in tqdm(methods, desc="adapting")
+    method: done.get(method) or [next(made) for _ in seeds] for method in methods
 }
 
 # %% tags=["demo"]
@@ -998,7 +1008,9 @@ quiz("half_the_digits")
 
 # %% tags=["demo"]
 few_pool, few_test = pool.images[pool.labels < 5], test.subset(test.labels < 5)
-few = {"AdaBN": starts[0], **{name: adapted(name, 0, few_pool) for name in ("MMD", "self-training")}}
+names = ("MMD", "self-training")
+matched = parallel_map(adapted, product(names, [0], [few_pool]), "adapting")
+few = {"AdaBN": starts[0], **dict(zip(names, matched, strict=True))}
 right = {name: read(model, few_test, few_pool) for name, model in few.items()}
 {name: f"{accuracy:.1%}" for name, accuracy in right.items()}
 

@@ -20,6 +20,7 @@
 # %% tags=["setup"]
 import time
 from collections import OrderedDict
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,8 @@ from tlkit import capture, check, evaluate, extract, fit, hint, linear_probe, lo
 from tlkit.backbones.glyphnet import GlyphBody
 from tlkit.data import digits_split
 from tlkit.plots import PALETTE, bars, picture, show_images
-from tlkit.system import set_threads
+from tlkit.system import one_thread
+from tlkit.training import parallel_map
 from tlkit.widgets import TemperatureDial
 
 # %% [markdown]
@@ -93,15 +95,15 @@ def falling(step: int, total: int) -> float:
     return 1 - step / total
 
 
-def alone(labelled: Tensor, widths=(12, 24, 32), seed: int = 0, labels: Tensor = pool.labels) -> nn.Module:
+def alone(student: nn.Module, labelled: Tensor, seed: int = 0) -> nn.Module:
     """A student trained on the labelled digits, without a teacher."""
-    student, data = small_network(widths, seed), (pool.images[labelled], labels[labelled])
+    data = (pool.images[labelled], pool.labels[labelled])
     fit(student, data, epochs=30, lr=5e-3, batch_size=32, schedule=falling, seed=seed, progress=False)
     return student.eval()
 
 
 # %% tags=["demo"]
-loner = alone(labelled)
+loner = alone(small_network(), labelled)
 print(f"a student on its own reads {evaluate(loner, test).accuracy:.1%} of the test digits")
 
 # %% [markdown]
@@ -363,7 +365,7 @@ def pupil_of(model: nn.Module, seed: int, widths=(12, 24, 32), labels: Tensor = 
 
 
 # %% tags=["demo"]
-loners = [loner, alone(draw(1)[0], seed=1)]
+loners = [loner, alone(small_network(seed=1), draw(1)[0], seed=1)]
 teachers = [teacher_of(seed) for seed in range(2)]
 pupils = [pupil_of(teachers[seed], seed) for seed in tqdm(range(2), desc="draws", leave=False)]
 
@@ -518,33 +520,18 @@ figure
 # Does it help? With 400 images the answers alone are nearly enough, so we make it hard: only **60** unlabelled images,
 # three draws. And we ask what doubts are worth: the teacher's **hard** answers (its most probable digit, as if it were a
 # label) against its **soft** ones. The weights (10 for the hint, 1 for attention) were tried out on digits held back.
-# About fifteen seconds.
+# About ten seconds.
 
 
 # %% tags=["demo"]
-def distil_with(kind: str, where: Tensor, targets: Tensor, seed: int) -> nn.Module:
-    """A student taught by answers and, on top, by hints or attention after stages 1 and 3."""
-    student, heat = small_network(seed=seed), 1.0 if kind == "hard answers" else 4.0
+def before_teaching(where: Tensor, seed: int) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A student with a regressor, untrained, and what the teacher sees of its images after stages 1 and 3."""
+    student = small_network(seed=seed)
     student.regressor = nn.Conv2d(12, 48, 1)  # a part of the student, so that it learns too
     student.forward = lambda images: student.head(student.body(images))
     with capture(teacher, places, detach=True) as theirs, torch.no_grad():
         teacher(pool.images[where])
-    with capture(student, places) as ours:
-
-        def loss(logits: Tensor, index: Tensor) -> Tensor:
-            answer = targets[where][index]
-            value = distillation_loss(logits, answer, answer.argmax(dim=1), heat, alpha=1.0)
-            if kind == "soft answers + hint":
-                value = value + 10 * hint_loss(ours[places[0]], theirs[places[0]][index], student.regressor)
-            if kind == "soft answers + attention":
-                pairs = [(ours[place], theirs[place][index]) for place in places]
-                value = value + attention_transfer_loss(*zip(*pairs, strict=True))
-            return value
-
-        data = (pool.images[where], torch.arange(len(where)))  # the "label" of an image is its number
-        settings = {"epochs": 30, "lr": 5e-3, "batch_size": 30, "schedule": falling, "progress": False}
-        fit(student, data, loss=loss, seed=seed, **settings)
-    return student.eval()
+    return student, theirs
 
 
 # %% tags=["demo"]
@@ -556,15 +543,33 @@ def without_doubt(logits: Tensor) -> Tensor:
 told = [extract(teacher_of(seed).head, features) for seed in range(3)]  # logits of three teachers
 
 
-def from_sixty(kind: str, seed: int) -> float:
-    """Test accuracy after 60 unlabelled images."""
-    targets = without_doubt(told[seed]) if kind == "hard answers" else told[seed]
-    return evaluate(distil_with(kind, draw(seed)[1][:60], targets, seed), test).accuracy
+def from_sixty(kind: str, seed: int, student: nn.Module, theirs: dict[str, Tensor]) -> float:
+    """Test accuracy after 60 images: answers and, on top, hints or attention after stages 1 and 3."""
+    where, heat = draw(seed)[1][:60], 1.0 if kind == "hard answers" else 4.0
+    targets = (without_doubt(told[seed]) if kind == "hard answers" else told[seed])[where]
+    with capture(student, places) as ours:
+
+        def loss(logits: Tensor, index: Tensor) -> Tensor:
+            answer = targets[index]
+            value = distillation_loss(logits, answer, answer.argmax(dim=1), heat, alpha=1.0)
+            if kind == "soft answers + hint":
+                value = value + 10 * hint_loss(ours[places[0]], theirs[places[0]][index], student.regressor)
+            if kind == "soft answers + attention":
+                pairs = [(ours[place], theirs[place][index]) for place in places]
+                value = value + attention_transfer_loss(*zip(*pairs, strict=True))
+            return value
+
+        data = (pool.images[where], torch.arange(len(where)))  # the "label" of an image is its number
+        settings = {"epochs": 30, "lr": 5e-3, "batch_size": 30, "schedule": falling, "progress": False}
+        fit(student, data, loss=loss, seed=seed, **settings)
+    return evaluate(student, test).accuracy
 
 
 # %% tags=["demo"]
 kinds = ("hard answers", "soft answers", "soft answers + hint", "soft answers + attention")
-few = {kind: torch.tensor([from_sixty(kind, seed) for seed in range(3)]) for kind in tqdm(kinds, leave=False)}
+jobs = [(kind, seed, *before_teaching(draw(seed)[1][:60], seed)) for kind, seed in product(kinds, range(3))]
+found = parallel_map(from_sixty, jobs, "students")
+few = dict(zip(kinds, torch.tensor(found).view(-1, 3), strict=True))
 bars(
     {kind: float(found.mean()) for kind, found in few.items()},
     spread={kind: float(found.std()) for kind, found in few.items()},
@@ -659,11 +664,8 @@ def compression_report(
 # %% tags=["demo"]
 def sizes_of(student: nn.Module) -> dict[str, dict[str, float]]:
     """Your report on the teacher and this student, on one core: on a busy machine two threads wait for each other."""
-    threads = torch.get_num_threads()
-    set_threads(1)
-    report = compression_report(teacher, student, test.images[:64])
-    set_threads(threads)
-    return report
+    with one_thread():
+        return compression_report(teacher, student, test.images[:64])
 
 
 def on_the_frontier(pupil: nn.Module, single: nn.Module) -> dict[str, float]:
@@ -676,8 +678,9 @@ def on_the_frontier(pupil: nn.Module, single: nn.Module) -> dict[str, float]:
 both = sizes_of(loner)
 big = both["teacher"] | {"taught": float(scores["teacher"][0])}
 thinner = ((4, 8, 12), (8, 16, 24))
-frontier = [on_the_frontier(pupil_of(teacher, 0, widths), alone(labelled, widths)) for widths in thinner]
-frontier.append(on_the_frontier(pupils[0], loner))
+singles = parallel_map(alone, [(small_network(widths), labelled) for widths in thinner])
+taught = [pupil_of(teacher, 0, widths) for widths in tqdm(thinner, desc="pupils", leave=False)]
+frontier = [on_the_frontier(*pair) for pair in zip([*taught, pupils[0]], [*singles, loner], strict=True)]
 ours = frontier[-1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ class LayerView(w.VBox):  # type: ignore[misc]  # ipywidgets carries no types
     def __init__(self, board: LayerBoard) -> None:
         self.board = board
         self._answers = 0
+        self._showing = threading.RLock()  # a click's older news must not come after the training's
         self.strip = LayerStrip()
         self.strip.on_msg(self._asked)
         auto = w.Layout(width="auto")
@@ -84,6 +86,10 @@ class LayerView(w.VBox):  # type: ignore[misc]  # ipywidgets carries no types
 
     def update(self) -> None:
         """Show what is so now."""
+        with self._showing:
+            self._update()
+
+    def _update(self) -> None:
         board = self.board
         blocks = facts.blocks_now(board.freezing, board.blocks)
         rows = [row for block in blocks for row in block.rows]

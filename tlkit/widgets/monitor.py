@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class TrainingMonitor(Interactive):
         self.runner = Runner(self, self._changed)
         self._began = self._shown = 0.0
         self._stop = False
+        self._showing = threading.RLock()  # a click's older news must not come after the run's last
         on_cell_end(self, "refresh")
 
     def __call__(self, step: Step) -> None:
@@ -117,15 +119,16 @@ class TrainingMonitor(Interactive):
         if curves is None:
             return
         self._shown = time.monotonic()
-        record = self.history
-        ends = record.epoch_ends if record else []
-        curves.data = {
-            "words": self.text(),
-            "total": self.step.total if self.step else 1,
-            "loss": _thinned(record.step_loss) if record else [],
-            "training": list(zip(ends, record.train_accuracy, strict=False)) if record else [],
-            "validation": list(zip(ends, record.validation_accuracy, strict=False)) if record else [],
-        }
+        with self._showing:
+            record = self.history
+            ends = record.epoch_ends if record else []
+            curves.data = {
+                "words": self.text(),
+                "total": self.step.total if self.step else 1,
+                "loss": _thinned(record.step_loss) if record else [],
+                "training": list(zip(ends, record.train_accuracy, strict=False)) if record else [],
+                "validation": list(zip(ends, record.validation_accuracy, strict=False)) if record else [],
+            }
 
 
 class _Curves(anywidget.AnyWidget):
