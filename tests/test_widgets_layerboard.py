@@ -262,6 +262,57 @@ def test_a_board_waits_for_the_other_ones_training_step() -> None:
     assert "339 of 387" in second.text()
 
 
+class Watched(nn.Module):
+    """A layer of two blocks that tells who runs it, and can be held inside a measurement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+        self.learned: list[tuple[bool, bool]] = []  # in the training thread?, does the stem learn?
+        self.measuring, self.go_on = threading.Event(), threading.Event()
+
+    def forward(self, x: Tensor) -> Tensor:
+        beside = threading.current_thread().name == "tlkit training"
+        self.learned.append((beside, self.stem.weight.requires_grad))
+        if beside and not self.training:
+            self.measuring.set()
+            self.go_on.wait(60)
+        return self.head(self.stem(x))
+
+
+@pytest.mark.usefixtures("watched")
+def test_in_training_the_model_keeps_its_own_parameters() -> None:
+    """Drift needs the features of the start; they are taken before training, when nobody else can look."""
+    model = Watched()
+    model.go_on.set()
+    board = LayerBoard(model)
+    board.fit((torch.randn(16, 4), torch.arange(16) % 3), epochs=2, batch_size=8)
+    assert board.wait().epochs == 2
+    assert board.vitals.drift["stem"] is not None
+    assert (True, False) not in model.learned
+    assert (False, False) in model.learned  # the start's weights, which learn nothing
+
+
+@pytest.mark.usefixtures("watched")
+def test_nobody_looks_at_a_model_while_it_is_measured() -> None:
+    """A second board waits while the first one's measurement has the model in evaluation mode."""
+    model = Watched()
+    first, second = LayerBoard(model), LayerBoard(model)
+    first.fit((torch.randn(16, 4), torch.arange(16) % 3), epochs=100_000, batch_size=8)
+    assert model.measuring.wait(60)
+    click = threading.Thread(target=lambda: second.freeze("stem"))
+    click.start()
+    click.join(0.3)
+    assert click.is_alive()
+    model.go_on.set()
+    click.join(60)
+    _until(lambda: not model.stem.weight.requires_grad)
+    assert model.head.weight.requires_grad
+    with pytest.raises(RuntimeError, match="another board is still training this model"):
+        second.fit((torch.randn(16, 4), torch.arange(16) % 3), epochs=1)
+    first.stop()
+
+
 def test_an_exchanged_head_is_noticed() -> None:
     """After `model.head = …` the board shows and trains the new head, and rewinds to it."""
     model = convnet()

@@ -26,6 +26,8 @@ from tlkit.widgets.runner import Runner
 from tlkit.widgets.vitals import Vitals
 
 _BOARDS: weakref.WeakKeyDictionary[nn.Module, weakref.WeakSet[LayerBoard]] = weakref.WeakKeyDictionary()
+# Measuring changes a model for a moment (its mode, its hooks). Nobody may look at it then.
+_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
 
 class LayerBoard(Interactive):
@@ -61,9 +63,11 @@ class LayerBoard(Interactive):
             raise ValueError(f"parameter {empty[0]!r} has no values: bring the model to a real device first")
         self.model, self.example = model, example
         self.variable = variable_of(model)
-        self.freezing = Freezing(model, _few(example), batchnorm)
-        self.rates: dict[str, float] = dict.fromkeys(block_parameters(model), lr)
-        self.start = _same_start(model) or {name: value.cpu() for name, value in snapshot(model).items()}
+        self._lock = _LOCKS.setdefault(model, threading.RLock())
+        with self._lock:
+            self.freezing = Freezing(model, _few(example), batchnorm)
+            self.rates: dict[str, float] = dict.fromkeys(block_parameters(model), lr)
+            self.start = _same_start(model) or {name: value.cpu() for name, value in snapshot(model).items()}
         self.vitals = Vitals(model, self.start, example if isinstance(example, Tensor) else None)
         self.runner = Runner(self._between, self._on_run)
         self.optimizer: Optimizer | None = None
@@ -72,7 +76,6 @@ class LayerBoard(Interactive):
         self.runs: list[dict[str, Any]] = []
         self.note = "Click a block to freeze or unfreeze it. Shift-click: everything in between."
         self._options: dict[str, Any] = {}
-        self._lock = threading.RLock()
         _BOARDS.setdefault(model, weakref.WeakSet()).add(self)
         take_over(self)
         on_cell_end(self, "_look_again")
@@ -221,11 +224,17 @@ class LayerBoard(Interactive):
         """
         if self.runner.active:
             raise RuntimeError("this board is still training: press Stop, or wait for it with .wait()")
+        if any(board.runner.active for board in self._siblings()):
+            raise RuntimeError(
+                "another board is still training this model: press Stop there, or wait for it with .wait()"
+            )
         if lr is not None:
             self.set_lr(lr)
         self.refresh(quiet=True)
         if self.vitals.example is None and not isinstance(self.example, (tuple, dict)):
             self.vitals.example = _first_batch(train)
+        with self._lock:
+            self.vitals.look_at_start()
         if not isinstance(options.get("optimizer"), Optimizer):
             options["lr"] = self.rates
         self._options = {

@@ -55,11 +55,18 @@ class Vitals:
         self.ghost.update({block: norm for block, norm in self.gradient.items() if norm is not None})
         self.change = weight_change(self.model, self.start)
 
-    def _look_at_features(self) -> None:
-        if self.example is None:
-            return
-        if self._reference is None:
+    def look_at_start(self) -> None:
+        """The features of the start, which drift is measured from.
+
+        For a moment the model holds the start's weights: call it while nothing trains or changes the model.
+        """
+        if self.example is not None and self._reference is None:
             self._reference = self._features(self.start)
+
+    def _look_at_features(self) -> None:
+        self.look_at_start()
+        if self._reference is None:
+            return
         now = self._features(None)
         self.drift = {
             block: round(1.0 - linear_cka(before, now[block]), 6)
