@@ -1,8 +1,8 @@
 """The same unit of work on a Dask cluster: `tlkit grade --scheduler ADDRESS`.
 
 A cluster's machines are the instructor's: their Dask processes are trusted with what right answers measure.
-What runs students' code there is the same crew as on one machine, zygote and sandboxed workers; it is told no
-answer.
+What runs students' code there is the same crew as on one machine, zygote and sandboxed workers; a worker that
+runs a student's code is told no answer.
 """
 
 from __future__ import annotations

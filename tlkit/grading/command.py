@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell-seconds", type=float, default=60.0, help="for one cell of a student's (60)")
     parser.add_argument("--total-seconds", type=float, default=600.0, help="for one submission (600)")
     parser.add_argument("--memory-gb", type=float, default=3.0, help="for one submission (3)")
+    parser.add_argument(
+        "--no-rehearsal",
+        action="store_true",
+        help="do not run the lesson's own answers first, which stops where they do not get their points",
+    )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on the Dask cluster at this address")
 
 
@@ -95,12 +100,15 @@ def _run(args: argparse.Namespace) -> int:
             return 0
         count = args.jobs or max(1, int(cpu_quota()))
         _measure_right(grading, count)
-        started = time.monotonic()
         if level and crew:
             _announce(level)
+            _rehearse(grading, crew, args)
+            started = time.monotonic()
             troubled = _with_progress(grading, todo, crew, count)
         else:
             cluster = stack.enter_context(Cluster(args.scheduler, limits, args.require_isolation))
+            _rehearse(grading, cluster, args)
+            started = time.monotonic()
             troubled = _with_progress(grading, todo, cluster, args.jobs or cluster.width)
             print(f"Isolation on the cluster: {', '.join(sorted(cluster.levels)) or 'nothing was run'}.")
         seconds = time.monotonic() - started
@@ -159,6 +167,14 @@ def _announce(level: Level) -> None:
             "and change the gradebook. Stop now (Ctrl-C) unless this machine holds nothing else.",
             file=sys.stderr,
         )
+
+
+def _rehearse(grading: Grading, runner: Runner, args: argparse.Namespace) -> None:
+    from tlkit.grading.rehearsal import rehearse, rehearsed
+
+    if not args.no_rehearsal and not rehearsed(grading):
+        print("The lesson's own answers are run first, as a submission would be.", flush=True)
+        rehearse(grading, runner)
 
 
 def _with_progress(grading: Grading, todo: list[Submission], runner: Runner, count: int) -> int:
