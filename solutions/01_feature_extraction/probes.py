@@ -352,7 +352,7 @@ def _(predict_few_shot, rng):
     from tlkit import load_backbone
 
     labelled, others = draw(rng, 10)
-    new = others.subset(slice(0, 150))
+    new = others.subset(slice(0, 100))
     predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels": predicted, "true labels": new.labels}
 
@@ -363,7 +363,7 @@ def _(predict_few_shot, rng):
     from tlkit import load_backbone
 
     labelled, others = draw(rng, 10)
-    new = others.subset((others.labels == int(rng.integers(0, 10))).nonzero().flatten()[:40])
+    new = others.subset((others.labels == int(rng.integers(0, 10))).nonzero().flatten()[:25])
     predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels of the pile": predicted, "true labels of the pile": new.labels}
 

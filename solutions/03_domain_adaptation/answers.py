@@ -1025,7 +1025,7 @@ def _corrected(model, target_images):
     return right("spread")(right("even")(right("spread")(said, links)), links)
 
 
-@alternative("adapt_without_labels", "MMD with other kernels, then shares of classes instead of names")
+@alternative("adapt_without_labels", "MMD with other kernels, then two longer rounds")
 def _(model, source, target_images):
     def closer(batch):
         near = torch.cat([batch.source, batch.target]).detach()

@@ -447,7 +447,7 @@ exercise(
     "adapt_without_labels",
     difficulty=4,
     minutes=30,
-    seconds=240,  # training takes some ten seconds of one core, and machines may be busy
+    seconds=240,  # training takes some seconds of one core, and machines may be busy
     seeds=1,
     why="From less than two digits in three to more than four in five, and nobody labelled a single one: what print taught, "
     "kernels, neighbours and frequencies carried over.",
@@ -455,10 +455,10 @@ exercise(
         "AdaBN alone is not enough, and a single method of the table is not on every draw. What could come first, so that the "
         "network is right often enough for neighbours and frequencies to correct the rest?",
         "First `train` with MMD and `change=jiggle`. Then ask the network, with the target's statistics, what it says of "
-        "`target_images` (shares of classes, a softmax), let `spread` and `even` correct that, and `train` on the names that come "
-        "out. Do this twice: a better network asks better.",
-        "`names = spread(even(spread(shares, links)), links).argmax(dim=1)` with `links = neighbours(target_images)`. The extra loss of the "
-        "second training is `F.cross_entropy(model.head(batch.target), names[batch.which])`. End with "
+        "`target_images` (shares of classes, a softmax), let `spread` and `even` correct that, and `train` on the shares that come "
+        "out. Do this three times, thirty steps each: a better network asks better.",
+        "`shares = spread(even(spread(said, links)), links)` with `links = neighbours(target_images)`. The extra loss of these "
+        "trainings is `F.cross_entropy(model.head(batch.target), shares[batch.which])`. End with "
         "`adapt_batchnorm(model, target_images)`.",
     ),
 )

@@ -298,7 +298,7 @@ quiz("who_wins")
 # - That can be enough. For more room, the teacher also answers for images that you make: the same digits moved by a pixel or two, say.
 # - The teacher does not change, neither its weights nor its BatchNorm statistics.
 # - `fit(student, (inputs, targets), …, loss=…)` takes any targets: its loss is called with the student's output and the targets of the
-#   same images. Five seconds of training are enough.
+#   same images. Some three seconds of training are enough.
 # - Try settings on digits that you hold back. Whoever changes them until the check passes has chosen on the exam.
 
 
@@ -331,8 +331,8 @@ def teach_student(
     fit(
         student,
         (every, targets),
-        epochs=4,
-        lr=7e-3,
+        epochs=3,
+        lr=1e-2,
         batch_size=32,
         loss=loss,
         schedule=lambda step, total: 1 - step / total,
@@ -346,7 +346,7 @@ def teach_student(
 
 # %% [markdown]
 # From here on your function does the teaching. First the whole picture, over two draws of the hundred labels: teacher,
-# student on its own, student taught. To save time your function is given 400 unlabelled digits here, and also below.
+# student on its own, student taught. To save time your function is given 600 unlabelled digits here, and also below.
 
 
 # %% tags=["demo"]
@@ -358,10 +358,10 @@ def teacher_of(seed: int, labels: Tensor = pool.labels) -> nn.Module:
 
 
 def pupil_of(model: nn.Module, seed: int, widths=(12, 24, 32), labels: Tensor = pool.labels) -> nn.Module:
-    """A student that `model` has taught, by your function, on 400 unlabelled digits of a draw."""
+    """A student that `model` has taught, by your function, on 600 unlabelled digits of a draw."""
     labelled, others = draw(seed)
     known = pool.images[labelled], labels[labelled]
-    return teach_student(model, small_network(widths, seed), pool.images[others[:400]], *known)
+    return teach_student(model, small_network(widths, seed), pool.images[others[:600]], *known)
 
 
 # %% tags=["demo"]
@@ -517,7 +517,7 @@ figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
 figure
 
 # %% [markdown]
-# Does it help? With 400 images the answers alone are nearly enough, so we make it hard: only **60** unlabelled images,
+# Does it help? With 600 images the answers alone are nearly enough, so we make it hard: only **60** unlabelled images,
 # three draws. And we ask what doubts are worth: the teacher's **hard** answers (its most probable digit, as if it were a
 # label) against its **soft** ones. The weights (10 for the hint, 1 for attention) were tried out on digits held back.
 # About ten seconds.
@@ -722,14 +722,14 @@ quiz("generations")
 family, known = [loner], (pool.images[labelled], pool.labels[labelled])
 for generation in tqdm((1, 2), desc="generations", leave=False):
     child = small_network(seed=generation)
-    family.append(teach_student(family[-1], child, pool.images[others[:400]], *known))
+    family.append(teach_student(family[-1], child, pool.images[others[:600]], *known))
 line = [evaluate(network, test).accuracy for network in family]
 print("from generation to generation: " + "  ->  ".join(f"{accuracy:.1%}" for accuracy in line))
 
 # %% tags=["demo", "prose"]
 change = 100 * torch.tensor(line).diff()
 Markdown(f"""From one generation to the next accuracy changes by {" and ".join(f"{step:+.1f}" for step in change)} points.
-No new fact about digits enters; a child sees 400 images more, but all it hears about them is what its parent would have said. On these images the teacher of this lesson
+No new fact about digits enters; a child sees 600 images more, but all it hears about them is what its parent would have said. On these images the teacher of this lesson
 lifted the same network to {ours["taught"]:.1%}; it knew something to pass on.""")
 
 # %% [markdown]
