@@ -61,6 +61,9 @@ def _warm_up() -> Any:
     import tlkit.widgets
     from tlkit.grading.process import shell, worker  # noqa: F401  # worker: its forks find it imported
 
+    for module in (tlkit, tlkit.widgets):  # a name of theirs is imported when it is first asked for
+        for name in module.__all__:
+            getattr(module, name)
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     model, digits = tlkit.backbones.load_backbone(), tlkit.data.digits_split()[0].subset(slice(16))
     features = tlkit.features.extract(model.body, digits)  # each first use costs a worker time
