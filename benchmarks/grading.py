@@ -2,14 +2,18 @@
 
 Builds lesson 01 in a temporary course and hands it in forty times: its right answers, alternatives and known
 misconceptions, one wrong answer each. Grades them with plain nbgrader, then with one and with two workers,
-and compares every student's points. Then a thousand submissions of a small lesson in one run, for the memory.
-Writes ``benchmarks/results/grading.md``. With ``--only NAME`` one part: nbgrader, tlkit or thousand.
+and compares every student's points. Then a thousand submissions of a small lesson in one run, for the memory;
+and the right answers of every lesson: grading a submission, and its longest check.
+Writes ``benchmarks/results/grading.md`` and ``grading_lessons.md``. ``--only NAME`` runs one part: tlkit,
+thousand or lessons.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import functools
+import json
 import os
 import platform
 import shutil
@@ -19,18 +23,28 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from course_for_tests import copied_course, empty_course, environment, nbgrader
+from course_for_tests import CHECKOUT, copied_course, empty_course, environment, nbgrader
 from submissions import Kit, hand_in
 
+from tlkit.backbones import load_backbone
 from tlkit.build.command import build
+from tlkit.build.course import Lesson, find_lessons
 from tlkit.build.new_lesson import new_lesson
-from tlkit.grading.records import FOLDER
-from tlkit.system import cpu_quota
+from tlkit.build.notebooks import read_notebook
+from tlkit.build.right import right_answers
+from tlkit.data import digits_split
+from tlkit.exercises.load import load_probes
+from tlkit.grading.records import FOLDER, Records
+from tlkit.system import cpu_quota, set_threads
+from tlkit.training import fit
 
 RESULTS = Path(__file__).parent / "results" / "grading.md"
+EACH = RESULTS.with_name("grading_lessons.md")
 COUNT = 40
 EVERY = 4.0  # seconds between two looks at the memory: a look takes a tenth of a second of the machine
 
@@ -190,24 +204,81 @@ def thousand(folder: Path) -> list[str]:
     ]
 
 
+def checks(lesson: Lesson) -> dict[str, tuple[float, float]]:
+    """Exercise -> seconds of measuring the right answer on public cases, and how many of them are its own."""
+    spec, right = load_probes(lesson.folder), right_answers(lesson, read_notebook(lesson.notebook))
+    public: Any = json.loads(lesson.expected.read_text(encoding="utf-8"))["exercises"]
+    found = {}
+    for name, probes in spec.probes.items():
+        answer, own = right[name], 0.0
+
+        @functools.wraps(answer)
+        def timed_answer(*given: Any, _answer: Any = answer, **named: Any) -> Any:
+            nonlocal own
+            began = time.perf_counter()
+            try:
+                return _answer(*given, **named)
+            finally:
+                own += time.perf_counter() - began
+
+        began = time.perf_counter()
+        for probe in probes:
+            for seed in public[name]["parts"][0]["expected"]:
+                probe.measure(
+                    answer if isinstance(answer, type) else timed_answer, np.random.default_rng(int(seed))
+                )
+        found[name] = (time.perf_counter() - began, own)
+    return found
+
+
+def each_lesson(folder: Path) -> list[str]:
+    """Grading a right submission of every lesson with one worker, and its longest check with two threads."""
+    set_threads()
+    few = digits_split()[0].subset(slice(16))
+    fit(load_backbone(), few, epochs=1, progress=False)  # the first training of a process imports much
+    lines = [
+        "| lesson | grading a right submission, s | longest check, s | longest beside the answer, s |",
+        "|---|---|---|---|",
+    ]
+    for number in (lesson.name[:2] for lesson in find_lessons(CHECKOUT)):
+        lesson = copied_course(folder / number, number)
+        kit, root = Kit(lesson), lesson.root
+        for student in range(4):
+            hand_in(root, f"s{student}", lesson.name, kit.notebook(kit.right))
+        nbgrader(root, "generate_assignment", lesson.name, "--force")
+        grade = [sys.executable, "-m", "tlkit", "grade", lesson.name, "--jobs", "1"]
+        for only in (["--student", "s0"], []):  # the first measures the right answers, and is the rehearsal's
+            subprocess.run(grade + only, cwd=root, env=environment(), check=True, stdout=subprocess.DEVNULL)
+        took = [record.seconds for record in Records(root, lesson.name).all() if record.student != "s0"]
+        found = checks(lesson)
+        name, (longest, _) = max(found.items(), key=lambda item: item[1][0])
+        beside = max(whole - own for whole, own in found.values())
+        lines.append(
+            f"| {lesson.name} | {sum(took) / len(took):.2f} | {longest:.2f} (`{name}`) | {beside:.2f} |"
+        )
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["tlkit", "thousand", "both"], default="both")
+    parser.add_argument("--only", choices=["tlkit", "thousand", "lessons", "all"], default="all")
     only = parser.parse_args().only
-    load = os.getloadavg()[0]
-    lines = [
-        f"{cpu_quota():g} CPUs granted, load {load:.1f} at the start, Python {platform.python_version()}, "
-        f"{platform.machine()}. Printed by `python benchmarks/grading.py`.",
+    head = [
+        f"{cpu_quota():g} CPUs granted, load {os.getloadavg()[0]:.1f} at the start, Python "
+        f"{platform.python_version()}, {platform.machine()}. Printed by `python benchmarks/grading.py`.",
         "",
     ]
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
-        if only != "thousand":
+        if only in ("tlkit", "all"):
             lines += [f"Lesson 01, the same {COUNT} submissions:", "", *side_by_side(Path(folder), only), ""]
-        if only != "tlkit":
+        if only in ("thousand", "all"):
             lines += thousand(Path(folder))
-    print("\n".join(lines))
-    if only == "both":
-        RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if only in ("lessons", "all"):
+            EACH.write_text("\n".join(head + each_lesson(Path(folder))) + "\n", encoding="utf-8")
+    print("\n".join(head + lines))
+    if only == "all":
+        RESULTS.write_text("\n".join(head + lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

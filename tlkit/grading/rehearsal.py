@@ -24,7 +24,7 @@ from tlkit.grading.transcript import read
 if TYPE_CHECKING:
     from tlkit.grading.run import Grading, Runner, Work
 
-STUDENTS = ("(rehearsal)", "(second rehearsal)")  # each has cases of its own; no folder can be called so
+STUDENTS = ("rehearsal/1", "rehearsal/2")  # each has cases of its own; no student's folder is called so
 _ADVICE = {
     "ModuleNotFoundError": "Workers see the packages installed in this environment and nothing that "
     "PYTHONPATH or a .pth file adds: install what the lesson needs here.",
@@ -97,8 +97,6 @@ def _in_words(verdict: Verdict) -> str:
 
 
 def _what_is_wrong(part: Part) -> str:
-    if part.state == "right":
-        return f"{part.title}: right"
     raised = part.trouble.get("raised", {})
     said = [f"{raised['type']}: {raised['message']}"] if raised else list(map(str, part.trouble.values()))
     return f"{part.title}: {'; '.join(said or [label.sentence for label in part.labels if not label.holds])}"
