@@ -11,10 +11,15 @@ from course_for_tests import environment, nbgrader, sample_course
 from submissions import Kit, hand_in
 
 from tlkit.build.command import build
+from tlkit.build.course import find_lessons
+from tlkit.grading.gradebook import Course
+from tlkit.grading.isolation.levels import best
 from tlkit.grading.records import Records
+from tlkit.grading.rehearsal import rehearsed
+from tlkit.grading.run import Grading
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-LESSON = "00_sample"
+LESSON, NAME = "00_sample", "center_sample"
 FIRST = "own answers are run first"
 
 
@@ -35,13 +40,20 @@ def grade(root: Path, *arguments: str, expect: int = 0) -> str:
     return output
 
 
-def test_it_is_done_once_and_again_when_limits_change(root: Path) -> None:
-    """The rehearsal costs one submission's time; other limits or other packages make another one."""
+def test_it_is_done_once_and_again_when_limits_or_packages_change(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rehearsal costs one submission's time; other limits or other packages ask for another one."""
     assert FIRST not in grade(root, "--dry-run")
     assert FIRST in grade(root)
     assert FIRST not in grade(root, "--regrade")
     assert FIRST in grade(root, "--regrade", "--memory-gb", "2.5")
     assert [record.student for record in Records(root, LESSON).all()] == ["right"]
+    (lesson,) = find_lessons(root)
+    grading = Grading(Course(root), lesson, isolation=best([root, Path.home()]).name)
+    assert rehearsed(grading)
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": str(tmp_path)})
+    assert not rehearsed(grading)
 
 
 def test_a_package_that_workers_do_not_see_stops_the_run(
@@ -67,6 +79,31 @@ def test_a_package_that_workers_do_not_see_stops_the_run(
     assert not (root / "autograded").exists()
 
     assert "1 partly graded" in grade(root, "--no-rehearsal")
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("return features", "Every column is centred"),
+        ("raise OSError('no such device')", "Every column is centred: OSError;"),
+    ],
+    ids=["wrong", "raises"],
+)
+def test_an_answer_that_is_right_only_outside_of_workers_stops_the_run(
+    root: Path, there: str, said: str
+) -> None:
+    """A second set of cases does not help; the message names the exercise, its points and what is wrong."""
+    text = root / "solutions" / LESSON / f"{LESSON}.py"
+    begins = "    ### BEGIN SOLUTION\n"
+    only_there = f"    import os\n    if os.environ.get('NBGRADER_EXECUTION'):\n        {there}\n"
+    lesson = text.read_text(encoding="utf-8").replace(begins, begins + only_there, 1)
+    text.write_text(lesson, encoding="utf-8")
+    assert build(root, [], check=False) == []
+    nbgrader(root, "generate_assignment", LESSON, "--force")
+    found = grade(root, expect=2)
+    assert f"{NAME} got 0 of" in found
+    assert said in found
+    assert Records(root, LESSON).all() == []
 
 
 def test_a_limit_that_is_too_tight_is_named(root: Path) -> None:

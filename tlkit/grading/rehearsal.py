@@ -97,6 +97,10 @@ def _in_words(verdict: Verdict) -> str:
 
 
 def _what_is_wrong(part: Part) -> str:
-    raised = part.trouble.get("raised", {})
-    said = [f"{raised['type']}: {raised['message']}"] if raised else list(map(str, part.trouble.values()))
-    return f"{part.title}: {'; '.join(said or [label.sentence for label in part.labels if not label.holds])}"
+    """The part's title and why it earned nothing: an exception, too much time, or what differs."""
+    if raised := part.trouble.get("raised"):
+        said = f": {raised['message']}" if raised["message"] else ""  # "" where it may hold a hidden case
+        return f"{part.title.rstrip('.')}: {raised['type']}{said}"
+    if part.trouble:
+        return f"{part.title.rstrip('.')}: it was stopped for taking too long"
+    return f"{part.title.rstrip('.')}: {' '.join(label.sentence for label in part.labels if not label.holds)}"
