@@ -1116,7 +1116,7 @@ least one of the two methods is wrong on {unlike["0 to 4 only"] / 2:.0%} or more
 #
 # To be honest about our own choices: that judges want separate batches and a trained start; that four neighbours, 3 % of one's own opinion
 # and three rounds of thirty steps are good numbers for the last exercise: all this we know because we looked at labels of the *training half*, on eight draws,
-# for several dozen variants (and for the number of steps, on fifty more). The test half was not looked at, so the numbers on it are sound as measurements. But nobody could have found the recipe without any
+# for several dozen variants (and for the number of steps, and shares instead of names, on some ninety more). The test half was not looked at, so the numbers on it are sound as measurements. But nobody could have found the recipe without any
 # label, and on other data it may not be the best. So it is with the recipes of the papers, which were found on data whose target labels are
 # known. Without a single label there is no proof, only signs.
 
