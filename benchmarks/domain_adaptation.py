@@ -307,7 +307,7 @@ def main() -> None:
             print(f"adapting with {name}", file=sys.stderr, flush=True)
             more = SETTINGS.get(name, {})
             networks[name] = [adapted(name, starts[s], s, POOL.images, **more) for s in starts]
-        networks["the last exercise (MMD, neighbours, frequencies)"] = outcome(starts)
+        networks["the last exercise (jiggling, neighbours, frequencies)"] = outcome(starts)
         table(f"Side by side, {len(starts)} seeds", side_by_side(starts, networks))
         first = {name: models[: len(few)] for name, models in networks.items()}
         table(f"Only the digits 0 to 4 in the target, {len(few)} seeds", half(few, first))

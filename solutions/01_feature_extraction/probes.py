@@ -362,7 +362,7 @@ def _(predict_few_shot, rng):
     """A pile with a single digit in it is read as well as a mixed one."""
     from tlkit import load_backbone
 
-    labelled, pool, others = draw(rng, 10)
+    labelled, pool, others = draw(rng, 5)
     new = pool.subset(others[pool.labels[others] == int(rng.integers(0, 10))][:20])
     predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
     return {"predicted labels of the pile": predicted, "true labels of the pile": new.labels}

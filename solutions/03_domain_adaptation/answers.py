@@ -1068,7 +1068,7 @@ def _(model, source, target_images):
     "adapt_without_labels",
     "adabn_alone",
     hint="You replaced BatchNorm's statistics and stopped there. A good first step, a few points for nothing; but no weight has learned "
-    "from the target yet. Go on with MMD, and with names that neighbours and frequencies have corrected.",
+    "from the target yet. Go on: train on jiggled images, and on names that neighbours and frequencies have corrected.",
 )
 def _(model, source, target_images):
     return _statistics(model, target_images)
