@@ -262,7 +262,7 @@ def outcome(draws: int) -> dict[str, Row]:
     for seed in tqdm(range(200, 200 + draws), desc="outcome"):
         for name, teach in (
             ("teach_student", answer("teach_student")),
-            ("images as they are, never moved", plain),
+            ("eight passes, the head in steps too", plain),
             ("labels only", short),
         ):
             set_seed(seed)

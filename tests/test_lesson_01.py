@@ -113,8 +113,8 @@ def test_new_digits_of_the_outcome_are_perturbed_and_never_from_the_test_half() 
 
     def spy(model: torch.nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
         handed.append(new_images)
-        assert len(images) == len(labels) == 100
-        assert torch.bincount(labels).tolist() == [10] * 10
+        assert len(images) == len(labels)
+        assert torch.bincount(labels).tolist() in ([10] * 10, [5] * 10)
         assert (torch.cdist(images.flatten(1), TEST.images.flatten(1)).amin(1) > 0).float().mean() > 0.9
         return torch.zeros(len(new_images), dtype=torch.int64)
 
