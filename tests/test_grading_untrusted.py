@@ -245,6 +245,14 @@ def test_what_was_not_asked_for_stops_nobody() -> None:
     assert in_need(JOB, MESSAGES, {"f": ENTRY, "g": ENTRY}) == ["f"]
 
 
+def test_code_that_does_not_end_is_not_run_again_for_a_hint() -> None:
+    """Where time was up there is nothing to recognise; an answer that is wrong besides is looked at."""
+    late: dict[str, Any] = {"1": {"late": 20.0}, "2": {"skipped": "time was up"}}
+    hidden = {name: {**ENTRY, "parts": ENTRY["parts"] * 2} for name in ("f", "g")}
+    assert in_need(JOB, [{"probe": "f", "parts": [late, late]}], hidden) == []
+    assert in_need(JOB, [{"probe": "f", "parts": [late, *PARTS[:1]]}], hidden) == ["f"]
+
+
 @pytest.mark.parametrize(
     "sent",
     [

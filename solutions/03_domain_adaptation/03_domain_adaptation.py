@@ -956,7 +956,7 @@ they may come with errors: from {truly["the network"]:.1%} right names the three
 #   without labels. Other handwriting is what it will be examined on.
 # - At least **80 %** must be right, in `eval()`, one image at a time. All digits are about equally frequent. (MMD alone lands near
 #   the bar, now above it and now below.)
-# - A suggestion: first train on, on jiggled print (`change=jiggle`), or with MMD on jiggled images. Then twice: let neighbours and frequencies correct
+# - A suggestion: first train a little longer on jiggled print (`change=jiggle`), or with MMD on jiggled images. Then twice: let neighbours and frequencies correct
 #   what the network says of `target_images`, more than once in turn, and train on these shares of classes, jiggled again. (`F.cross_entropy` takes
 #   shares as well as names; `batch.which` tells which images are in a batch.) Some seventy steps in all, a second, can be enough.
 

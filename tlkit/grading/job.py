@@ -103,13 +103,17 @@ def _hints(name: str, entry: Mapping[str, Any], measured: Measured) -> Any:
 
 
 def in_need(job: Job, transcript: list[dict[str, Any]], hidden: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The exercises for which a hint is to be looked for: attempted, measured, and not right."""
+    """The exercises for which a hint is to be looked for: attempted, measured, and not right.
+
+    Not where all that is wrong is that time was up: public cases would take as long, and tell no more.
+    """
     found = read(transcript, {name: len(entry["parts"]) for name, entry in hidden.items()})
     judged = verdicts(job, found, hidden, {})
     return [
         name
         for name, verdict in judged.items()
         if verdict.outcome not in ("right", "not_attempted", "unchecked")
+        and any(part.state in ("wrong", "raised") for part in verdict.parts)
     ]
 
 
