@@ -237,7 +237,7 @@ def students(draws: int) -> dict[str, Row]:
 
 
 def outcome(draws: int) -> dict[str, Row]:
-    """The exercise's own measurement on fresh cases: points behind the teacher; and two simpler ways."""
+    """The exercise's own measurement on fresh cases: points behind the teacher; and two other ways."""
     label = "points that the student lies behind its teacher"
     (lesson,) = find_lessons(find_root(), ["04"])
     (part,) = load_probes(lesson.folder).probes["teach_student"]
