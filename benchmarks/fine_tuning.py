@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -348,22 +349,11 @@ def outcome(draws: int) -> Iterator[str]:
         return answer
 
     def from_the_first(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
-        model = probed(0.1)(model, images, labels)
-        optimizer = torch.optim.AdamW(ANSWERS["layerwise_lr_groups"](model, 3e-3, 0.9), weight_decay=0.01)
+        def first(features: Tensor, labels: Tensor, num_classes: int, l2: float) -> Any:
+            return linear_probe(features, labels, num_classes, l2=0.1)
 
-        def rate(step: int, total: int) -> float:
-            return float(ANSWERS["warmup_cosine"](step, total, total // 10))
-
-        fit(
-            model,
-            (images, labels),
-            epochs=1,
-            batch_size=10,
-            optimizer=optimizer,
-            schedule=rate,
-            progress=False,
-        )
-        return model
+        with patch.dict(ANSWERS["fine_tune"].__globals__, linear_probe=first):  # all else is the lesson's
+            return ANSWERS["fine_tune"](model, images, labels)
 
     answers = (ANSWERS["fine_tune"], probed(0.1), probed(10.0), from_the_first)
     for seed in range(draws):
