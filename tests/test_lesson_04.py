@@ -160,13 +160,17 @@ def test_multiply_adds_are_half_of_pytorchs_flops(answers: dict[str, Any]) -> No
     assert report["teacher"]["multiply_adds"] == counter.get_total_flops() / 2
 
 
-def test_student_is_a_tenth_of_its_teacher() -> None:
-    """The student of the outcome exercise has at most a tenth of the parameters of its teacher."""
+def test_students_are_as_small_as_the_lesson_says() -> None:
+    """The lesson's student has a fifteenth of its teacher's parameters, the one of the check one for every 29."""
     from tlkit import load_backbone
     from tlkit.backbones.glyphnet import GlyphBody
 
     def size(model: nn.Module) -> int:
         return sum(p.numel() for p in model.parameters())
 
-    teacher, student = load_backbone("glyphnet").body, GlyphBody((12, 24, 32))
-    assert 10 * (size(student) + 10 * 129) <= size(teacher) + 10 * 513
+    body = GlyphBody((12, 24, 32))
+    (part,) = load_probes(ROOT / "course/04_distillation").probes["teach_student"]
+    checked = part.measure.__globals__["small_network"](np.random.default_rng(0))
+    teacher = size(load_backbone("glyphnet").body) + 10 * 513
+    assert round(teacher / (size(body) + 10 * (body.feature_dim + 1))) == 15
+    assert round(teacher / size(checked)) == 29

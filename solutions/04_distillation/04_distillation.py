@@ -297,6 +297,7 @@ quiz("who_wins")
 #   (the check allows half a point more, for the luck of 800 digits).
 # - That can be enough. For more room, the teacher also answers for images that you make: the same digits moved by a pixel or two, say.
 # - The teacher does not change, neither its weights nor its BatchNorm statistics.
+# - In the check the student is smaller still than the one above, and built otherwise: three convolutions, then a head.
 # - `fit(student, (inputs, targets), …, loss=…)` takes any targets: its loss is called with the student's output and the targets of the
 #   same images. One or two seconds of training are enough.
 # - Try settings on digits that you hold back. Whoever changes them until the check passes has chosen on the exam.
