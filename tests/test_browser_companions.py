@@ -83,6 +83,8 @@ def test_dials_quiz_map_and_progress(lab: Lab, page: Page, open_notebook: Open) 
 
     points = output.nth(4)
     expect(points.locator(".tl-points-title")).to_contain_text("after (2 of 2)")
+    expect(points.locator(".tl-points-key span")).to_have_text(["a", "b", "c"])  # a colour each
+    expect(points.locator(".tl-points-side")).to_contain_text("Point at a dot")
     mark = points.locator(".tl-points-body > svg path").first
     place = mark.get_attribute("transform")
     points.get_by_role("slider").focus()

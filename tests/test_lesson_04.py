@@ -161,7 +161,7 @@ def test_multiply_adds_are_half_of_pytorchs_flops(answers: dict[str, Any]) -> No
 
 
 def test_students_are_as_small_as_the_lesson_says() -> None:
-    """The lesson's student has a fifteenth of its teacher's parameters, the one of the check one for every 29."""
+    """The lesson's student has a fifteenth of its teacher's parameters, the check's a twenty-ninth."""
     from tlkit import load_backbone
     from tlkit.backbones.glyphnet import GlyphBody
 

@@ -97,7 +97,7 @@ DRAWS = {1: 3, 10: 2, 50: 2}
 frozen = {n: [probed(features, test_features, n, seed) for seed in range(DRAWS[n])] for n in DRAWS}
 near = {n: [probed(clean_features, clean_test_features, n, seed) for seed in range(DRAWS[n])] for n in DRAWS}
 for n, draws in DRAWS.items():
-    print(f"{n:2} labels a class, frozen: neat {sum(near[n]) / draws:.1%}, on forms {sum(frozen[n]) / draws:.1%}")
+    print(f"labels a class {n:2}, frozen: neat {sum(near[n]) / draws:.1%}, on forms {sum(frozen[n]) / draws:.1%}")
 
 # %% [markdown]
 # ## What is going to learn?
@@ -891,8 +891,8 @@ def fine_tune(model: nn.Module, images: Tensor, labels: Tensor) -> nn.Module:
 
 # %% tags=["demo"]
 labelled, _ = draw(10, seed=0)
-model = fine_tune(load_backbone("glyphnet"), *digits_at(labelled, clean_pool))
-neat = evaluate(model, clean_test).accuracy
+tuned = fine_tune(load_backbone("glyphnet"), *digits_at(labelled, clean_pool))
+neat = evaluate(tuned, clean_test).accuracy
 
 # %% tags=["demo", "prose"]
 word = "does better" if neat > near[10][0] + 0.01 else "does worse" if neat < near[10][0] - 0.01 else "gains nothing"

@@ -182,7 +182,7 @@ ShiftDial(starts[0], source_test.images[::25], source_test.labels[::25], classes
 # %% [markdown]
 # That accuracy gap we know only because we looked at labels. But *whether two heaps of images differ* needs none: train
 # a classifier to tell print from handwriting, a **judge**. The better it does on unseen images, the further apart the
-# domains. Ben-David et al. (2007) turned its error ε into a distance,
+# domains. Ben-David et al. (2006) turned its error ε into a distance,
 #
 # $$\hat d_A = 2\,(1 - 2\,\varepsilon),$$
 #
@@ -201,7 +201,7 @@ ShiftDial(starts[0], source_test.images[::25], source_test.labels[::25], classes
 
 # %% solution="proxy_a_distance"
 def proxy_a_distance(domain_error: float) -> float:
-    """2 (1 − 2 ε), Ben-David et al. 2007.
+    """2 (1 − 2 ε), Ben-David et al. 2006.
 
     Args:
         domain_error: the share of unseen images that a judge puts into the wrong domain, 0 to 1.
@@ -958,7 +958,7 @@ they may come with errors: from {truly["the network"]:.1%} right names the three
 #   the bar, now above it and now below.)
 # - A suggestion: first train a little longer on jiggled print (`change=jiggle`), or with MMD on jiggled images. Then twice: let neighbours and frequencies correct
 #   what the network says of `target_images`, more than once in turn, and train on these shares of classes, jiggled again. (`F.cross_entropy` takes
-#   shares as well as names; `batch.which` tells which images are in a batch.) Some seventy steps in all, a second, can be enough.
+#   shares as well as names; `batch.which` tells which images are in a batch.) Some fifty steps in all, a second, can be enough.
 
 
 # %% solution="adapt_without_labels"

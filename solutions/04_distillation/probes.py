@@ -435,7 +435,7 @@ def teacher_of_ten(rng):
 
 @probe("teach_student", points=3)
 def _(teach_student, rng):
-    """A student a tenth of the size, within two points of its teacher on digits that neither has seen."""
+    """A student a thirtieth of the size, within two points of its teacher on digits that neither has seen."""
     teacher, labelled, unlabelled, exam = teacher_of_ten(rng)
     student, asked = small_network(rng), []
     exam = exam.subset(torch.from_numpy(rng.permutation(len(exam))))  # else answers of one case would fit another

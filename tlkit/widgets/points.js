@@ -21,6 +21,7 @@ function render({ model, el }) {
   picture.className = "tl-points-image";
   const words = document.createElement("div");
   words.setAttribute("aria-live", "polite");
+  words.textContent = "Point at a dot, or use the arrow keys.";
   const legend = document.createElement("div");
   legend.className = "tl-points-legend";
   side.append(picture, words, legend);
@@ -44,6 +45,19 @@ function render({ model, el }) {
     line.append(name);
     legend.appendChild(line);
   });
+
+  const classes = new Map(numbers.map((number, i) => [number, labels[i]]));
+  if (Math.max(...numbers) < COLOURS.length) {         // else one colour would stand for two classes
+    const key = document.createElement("div");
+    key.className = "tl-points-key";
+    [...classes].sort(([a], [b]) => a - b).forEach(([number, label]) => {
+      const entry = document.createElement("span"), dot = document.createElement("i");
+      dot.style.background = COLOURS[number];
+      entry.append(dot, label);
+      key.appendChild(entry);
+    });
+    legend.appendChild(key);
+  }
 
   let chosen = -1;
   const place = (i) => model.get("places")[i].map((v, axis) => SIDE / 2 + (axis ? -v : v) * (SIDE / 2 - EDGE));
