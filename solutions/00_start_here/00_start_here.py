@@ -203,8 +203,8 @@ print(f"{learning:,} of {total:,} parameters can learn")
 # %% [markdown]
 # ## References
 #
-# - S. J. Pan and Q. Yang, *A survey on transfer learning*, IEEE Transactions on Knowledge and Data Engineering 22(10),
-#   2010. The map's rows and columns.
+# - S. J. Pan and Q. Yang, *A survey on transfer learning*, IEEE Transactions on Knowledge and Data Engineering
+#   22(10), 2010. The map's rows and columns.
 # - F. Zhuang et al., *A comprehensive survey on transfer learning*, Proceedings of the IEEE 109(1), 2021.
 # - E. Alpaydin and C. Kaynak, *Optical recognition of handwritten digits*, UCI Machine Learning Repository, 1998. The
 #   digits of this course.

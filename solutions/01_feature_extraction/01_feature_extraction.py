@@ -224,9 +224,9 @@ def freeze_backbone(model: nn.Module) -> nn.Module:
 # block of the body is cold and striped, and yet the board warns you.
 
 # %% tags=["demo"]
-frozen = replace_head(load_backbone("glyphnet"), 10).train()
-frozen.body.requires_grad_(False)
-board = LayerBoard(frozen, images[:8])
+half_frozen = replace_head(load_backbone("glyphnet"), 10).train()
+half_frozen.body.requires_grad_(False)
+board = LayerBoard(half_frozen, images[:8])
 board
 
 # %% [markdown]
@@ -234,11 +234,11 @@ board
 # block thaws it, and lets its statistics move again.
 
 # %% tags=["demo"]
-before = extract(frozen.body, images)
+before = extract(half_frozen.body, images)
 with torch.no_grad():
-    for batch in frozen.transform(pool.images[:640]).split(64):
-        frozen(batch)
-moved = (extract(frozen.body, images) - before).norm() / before.norm()
+    for batch in half_frozen.transform(pool.images[:640]).split(64):
+        half_frozen(batch)
+moved = (extract(half_frozen.body, images) - before).norm() / before.norm()
 print(f"the features of the same 64 images moved by {moved:.0%} of their length")
 
 # %% [markdown]
@@ -712,7 +712,8 @@ if with_photos:
     small = torch.stack([squeezenet.transform.at(96)(val_photos.open(int(i))) for i in chosen])
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (squeezenet.transform.mean, squeezenet.transform.std))
     guess = insects.predict(val_rows)[chosen]
-    display(show_images(small * std + mean, val_photos.labels[chosen], val_photos.classes, predictions=guess, columns=6))
+    display(show_images(small * std + mean, val_photos.labels[chosen], val_photos.classes, predictions=guess, columns=6,
+                        title="Every fifteenth photo"))
 
 # %% [markdown]
 # ## References
