@@ -664,9 +664,10 @@ def compression_report(
 
 # %% tags=["demo"]
 def sizes_of(student: nn.Module) -> dict[str, dict[str, float]]:
-    """Your report on the teacher and this student, on one core: on a busy machine two threads wait for each other."""
+    """Your report on teacher and student, on one core; the fastest of five, for other programs take time away."""
     with one_thread():
-        return compression_report(teacher, student, test.images[:64])
+        reports = [compression_report(teacher, student, test.images[:64]) for _ in range(5)]
+    return {who: min((report[who] for report in reports), key=lambda one: one["seconds"]) for who in reports[0]}
 
 
 def on_the_frontier(pupil: nn.Module, single: nn.Module) -> dict[str, float]:
@@ -702,7 +703,7 @@ figure
 
 # %% tags=["demo", "prose"]
 saved = {key: big[key] / ours[key] for key in ("parameters", "bytes", "multiply_adds", "seconds")}
-slower = frontier[0]["seconds"] > frontier[1]["seconds"]
+slower = frontier[0]["seconds"] > 1.1 * frontier[1]["seconds"]
 odd = " (Thinner need not be faster: with four channels most of what a processor can do at once is idle.)" if slower else ""
 Markdown(f"""The student of this lesson is {saved["parameters"]:.0f} times smaller in parameters and
 {saved["bytes"]:.0f} times in bytes, needs {saved["multiply_adds"]:.0f} times fewer multiply-adds, and is
