@@ -174,3 +174,4 @@ def test_students_are_as_small_as_the_lesson_says() -> None:
     teacher = size(load_backbone("glyphnet").body) + 10 * 513
     assert round(teacher / (size(body) + 10 * (body.feature_dim + 1))) == 15
     assert round(teacher / size(checked)) == 29
+    assert [name for name, _ in checked.named_children()] == ["body", "head"]  # as the lesson's own is made

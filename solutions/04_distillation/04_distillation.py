@@ -311,7 +311,7 @@ def teach_student(
 
     Args:
         teacher: images [B, 1, 32, 32] -> logits [B, 10]; stays as it is.
-        student: the same, small and untrained; an `nn.Sequential` of a body and a head.
+        student: the same, small and untrained; an `nn.Sequential` of `body` and `head`.
         unlabelled: images without labels, [U, 1, 32, 32].
         images: the labelled ones, [N, 1, 32, 32].
         labels: their digits, int64 [N].

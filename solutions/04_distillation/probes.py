@@ -1,6 +1,7 @@
 """What is measured of each exercise in lesson 04, and its questions. Values only: no solution is in here."""
 
 import time
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -406,7 +407,7 @@ def small_network(rng):
         *(nn.Conv2d(32, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
         *(nn.AdaptiveAvgPool2d(2), nn.Flatten()),
     )
-    network = nn.Sequential(body, nn.Linear(128, 10))
+    network = nn.Sequential(OrderedDict(body=body, head=nn.Linear(128, 10)))  # the names it has in the lesson
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             fan = layer.weight[0].numel()
