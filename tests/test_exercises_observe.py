@@ -52,7 +52,7 @@ def test_floats_are_kept_to_the_last_bit():
         (torch.zeros(3), torch.zeros(3, dtype=torch.bool), "expected float32, found bool"),
         (torch.zeros(40), torch.tensor([math.nan] * 3 + [0.0] * 37), "found NaN in 3 of 40 values"),
         (torch.zeros(()), torch.zeros(1), "expected a single number, found a float32 tensor of shape [1]"),
-        (1.5, None, "is None: did you forget `return`?"),
+        (1.5, None, "expected a float (1.5), found None"),
         (0.5, 1.0, "expected 0.5, found 1"),
         (True, 1, "expected a bool (True), found an integer (1)"),
         ("train", "eval", "expected 'train', found 'eval'"),

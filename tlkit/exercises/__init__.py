@@ -3,7 +3,7 @@
 Probes measure, observations are compared, wrong answers get their own hint.
 """
 
-from tlkit.exercises.authoring import fill, small_backbone, tensor
+from tlkit.exercises.authoring import fill, gradient_at, small_backbone, tensor
 from tlkit.exercises.check import check, grade, hint, quiz
 from tlkit.exercises.expected import PUBLIC_SEEDS, build_expected, same_expected, write_expected
 from tlkit.exercises.load import load_answers, load_probes
@@ -30,6 +30,7 @@ __all__ = [
     "exercise",
     "fill",
     "grade",
+    "gradient_at",
     "hint",
     "load_answers",
     "load_probes",

@@ -24,7 +24,12 @@ _MESSAGES = (
     ),
     (r"same device|on device", "Bring both to one device: other = other.to(x.device)."),
     (r"meta tensor", "A meta tensor has a shape but no values: create it on the device of the input."),
-    (r"leaf Variable that requires grad", "Change a parameter in place only inside `with torch.no_grad():`."),
+    (
+        r"leaf Variable that requires grad",
+        "This changes a tensor in place that is to get a gradient. Leave what you were given as it is and "
+        "make a new tensor: y = x / 2, not x /= 2. A parameter is changed in place only inside "
+        "`with torch.no_grad():`.",
+    ),
     (r"on Tensor that requires grad", "Cut the graph first: x.detach()."),
     (
         r"same dtype|expected scalar type|Float but|Long but",
@@ -35,6 +40,26 @@ _MESSAGES = (
         r"'NoneType' object",
         "Something here is None: often the result of a function without `return`, or of a method that works "
         "in place.",
+    ),
+    (
+        r"'(float|int)' object has no attribute '(requires_grad|backward|grad|detach)'",
+        "A plain number has no graph: keep the tensor, without .item() or float().",
+    ),
+    (
+        r"implicitly created only for scalar outputs",
+        "A loss is a single number: is a sum or a mean missing?",
+    ),
+    (
+        r"save_for_backward can only save variables",
+        "`save_for_backward` keeps tensors; a plain number is set on ctx itself: ctx.factor = factor.",
+    ),
+    (
+        r"'History' object has no attribute",
+        "`fit` trains the network you give it and returns a record of the training: go on with the network.",
+    ),
+    (
+        r"(tuple|list) indices must be integers or slices, not str",
+        "A list or tuple is asked by position; only a dict has names.",
     ),
     (r"out of range|out of bounds", "Print the length or `.shape` and the index just before this line."),
     (
@@ -55,12 +80,19 @@ _COMMON = {"torch": ModuleType, "np": ModuleType, "nn": ModuleType, "F": ModuleT
 
 
 def advise(
-    error: BaseException, message: str, own: Mapping[str, Any] | None, code: CodeType | None
+    error: BaseException,
+    message: str,
+    own: Mapping[str, Any] | None = None,
+    code: CodeType | None = None,
 ) -> list[str]:
-    """Next steps after `error`, raised while `code` ran with the globals `own`; [] where nothing is sure."""
+    """Next steps after `error`, [] where nothing is sure.
+
+    With `own` and `code` it was raised while `code` of the student's ran with the globals `own`; without, in
+    a probe that went on with what the student returned.
+    """
     steps = overwritten(own, code) if own is not None and code is not None else []
-    if isinstance(error, NameError):
-        steps.append(_unknown_name(message, own or {}))
+    if own is not None and isinstance(error, NameError):
+        steps.append(_unknown_name(message, own))
     elif step := _TYPES.get(type(error).__name__):
         steps.append(step)
     else:

@@ -17,6 +17,13 @@ def tensor(rng: np.random.Generator, *shape: int) -> torch.Tensor:
     return torch.from_numpy(rng.standard_normal(shape).astype("float32"))
 
 
+def gradient_at(leaf: torch.Tensor) -> torch.Tensor:
+    """The gradient that arrived at `leaf`; zeros where none did, for that is how far a step would move it."""
+    import torch
+
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
 def fill(module: nn.Module, rng: np.random.Generator) -> nn.Module:
     """Set every parameter and buffer of `module` from `rng`, in place, and return it.
 

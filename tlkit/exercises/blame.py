@@ -30,7 +30,11 @@ def raised_as_data(error: BaseException, code: Callable[..., Any]) -> dict[str, 
     mine = _last_line(error.__traceback__, own)
     if mine is None:
         called = isinstance(error, TypeError) and "argument" in message and _names(code, message)
-        return data | {"where": "call" if called else "probe"}
+        return (
+            data | {"where": "call"}
+            if called
+            else data | {"where": "probe", "advice": advise(error, message)}
+        )
     frame, line, last = mine
     filename = frame.f_code.co_filename
     source = plain_text(linecache.getline(filename, line).strip()[:200])

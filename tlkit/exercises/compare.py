@@ -38,7 +38,7 @@ def compare(
     """None where `found` counts as `expected`, else the sentence that says how it differs."""
     rule = {**DEFAULT_RULE, **(rule or {})}
     if found is None and expected is not None:
-        return plainly("is None: did you forget `return`?")
+        return _kinds(expected, "None")
     if isinstance(found, dict) and "object" in found:
         return _kinds(expected, f"an object of type {found['object']}")
     one, other = single_number(expected), single_number(found)

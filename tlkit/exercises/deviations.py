@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tlkit.exercises.judge import how_it_failed
 from tlkit.exercises.measure import Outcome, measure
 from tlkit.exercises.rules import compare_all, is_random, random_value, same_value
 from tlkit.exercises.spec import Exercise, Misconception, Spec, SpecError
@@ -18,7 +19,7 @@ PROCESSOR_SECONDS = 40.0  # what a misconception may use at most: some train, an
 def deviations(
     spec: Spec, one: Exercise, parts: Sequence[Mapping[str, Any]], wrong: Misconception, seeds: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
-    """{part: {seed: {"labels": {label: value}} or {"raises": type}}} where the misconception deviates."""
+    """{part: {seed: {"labels": {label: value}} or {"raises": how}}} where the misconception deviates."""
     quick = replace(one, seconds=min(one.seconds, PROCESSOR_SECONDS))
     runs = [
         # processor time: on a busy machine one that trains must not be taken for one that never ends
@@ -45,7 +46,7 @@ def _deviation(
 ) -> dict[str, Any] | None:
     first = outcomes[0]
     if "values" not in first:
-        return {"raises": first["raised"]["type"] if "raised" in first else "TimeUp"}
+        return {"raises": how_it_failed(first["raised"]) if "raised" in first else "TimeUp"}
     faults = compare_all(expected, first["values"], rules)
     labels: dict[str, Any] = {}
     for label, fault in faults.items():

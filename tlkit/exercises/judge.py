@@ -6,6 +6,7 @@ the student's code, so the same function serves the notebook and a grader that d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -206,7 +207,7 @@ def _shown(
             outcome = outcomes.get(seed, {})
             if "raises" in deviation:
                 spots = {(int(index), seed, label) for label in part["expected"][seed]}
-                same = outcome.get("raised", {}).get("type") == deviation["raises"]
+                same = "raised" in outcome and how_it_failed(outcome["raised"]) == deviation["raises"]
                 (shown if same else other).update(spots & failing if same else spots)
                 continue
             for label, value in deviation["labels"].items():
@@ -216,6 +217,15 @@ def _shown(
                 if is_random(value):
                     random.add(spot)
     return shown, other, shown & random
+
+
+def how_it_failed(raised: Mapping[str, Any]) -> str:
+    """An exception as a misconception is known by: type, message without its numbers, what was returned.
+
+    The type alone would not do: a RuntimeError may be anything.
+    """
+    after = f" after {raised['returned']}" if "returned" in raised else ""
+    return re.sub(r"\d+", "#", f"{raised['type']}{after}: {raised['message']}")[:120]
 
 
 def _same_value(part: Mapping[str, Any], label: str, value: Any, outcome: Outcome) -> bool:

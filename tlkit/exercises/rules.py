@@ -71,6 +71,8 @@ def compare_all(
         rule = {**DEFAULT_RULE, **rules.get(label, {})}
         if label not in found:
             verdicts[label] = plainly("was not measured")
+        elif found[label] is None and value is not None:
+            verdicts[label] = plainly("is None: did you forget `return`?")
         elif "agreement_with" in rule:
             truth = expected.get(rule["agreement_with"])
             verdicts[label] = _compare_agreement(truth, value, found[label], rule)

@@ -23,6 +23,7 @@ STATES = {
     "not_attempted": ("○", "not attempted"),
 }
 _LONGEST = 400
+_BRIEF = 160  # of an exception's message where the student's own line is not in it
 
 
 def key(verdict: Verdict) -> str:
@@ -74,15 +75,17 @@ def trouble(part: Part, verdict: Verdict) -> list[str]:
     if raised.get("returned") == "None":
         return [f"{verdict.name} returned None: did you forget `return`?"]
     if "returned" in raised:
-        return [
-            f"{verdict.name} returned {raised['returned']}, with which the check could not go on ({what})."
-        ]
+        brief = what if len(what) <= _BRIEF else what[:_BRIEF] + " …"
+        found = (
+            f"{verdict.name} returned {raised['returned']}, with which the check could not go on ({brief})."
+        )
+        return [found, *raised.get("advice", ())]
     lines = [what]
     if raised.get("line"):
         place = f"{raised['cell']}, " if raised.get("cell") else ""
         lines.append(f"{place}line {raised['line']}: {raised.get('source', '')}".rstrip(": "))
     lines += raised.get("advice", ())
-    if raised["where"] == "call":
+    if raised["where"] == "call" and "*args" not in verdict.signature:
         lines.append(f"It is called as {verdict.signature}: compare that with your own definition.")
     elif raised["where"] == "probe":
         lines.append(f"The check could not use your {verdict.name}: does it do what its docstring says?")
