@@ -278,7 +278,7 @@ def few(draws: int) -> dict[str, Row]:
         labelled, others = draw(seed)
         logits = teacher_for(labelled).logits(described()[0])
         found = {"hard": on(with_maps("hard", 0.0, others[:60], certain(logits), seed))}
-        for kind, weight in (("answers", 0.0), ("hint", 10.0), ("attention", 1.0)):
+        for kind, weight in (("answers", 0.0), ("hint", 1.0), ("attention", 1.0)):
             found[kind] = on(with_maps(kind, weight, others[:60], logits, seed))
         for kind, accuracy in found.items():
             rows.setdefault(kind, []).append(accuracy)

@@ -8,13 +8,17 @@ import runpy
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tlkit.exercises import PUBLIC_SEEDS, build_expected, check, grade, hint, write_expected
+from tlkit.exercises import PUBLIC_SEEDS, build_expected, check, grade, gradient_at, hint, write_expected
+from tlkit.exercises.judge import how_it_failed
+from tlkit.exercises.load import load_probes
+from tlkit.exercises.measure import measure
 from tlkit.exercises.progress import load, path_of, summary
 
 LESSON = Path(__file__).parent / "exercises_lesson"
@@ -156,6 +160,51 @@ def test_the_probe_stumbles_over_none():
     assert "has no attribute 'transform'" in str(result)
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("return float(x.sum())",), "A plain number has no graph: keep the tensor"),
+        (("return x.square()",), "is a sum or a mean missing?"),
+        (("y = x.exp()", "y *= 2", "return y.sum()"), "An in-place change"),
+        (("x *= 2", "return x.sum()"), "make a new tensor: y = x / 2, not x /= 2"),
+    ],
+)
+def test_a_result_that_cannot_be_used_gets_a_next_step(lines, said):
+    """Where the probe fails on what was returned, it advises as for an exception of the student's own."""
+
+    def go_on(center, rng):
+        x = torch.ones(3, requires_grad=True)
+        loss = center(x)
+        if loss.requires_grad:
+            loss.backward()
+        return {"gradient": gradient_at(x)}
+
+    spec, namespace = load_probes(LESSON), {}
+    exec(body(*lines), namespace)
+    parts = (replace(spec.probes["center"][0], measure=go_on),)
+    measured = measure(spec.exercises["center"], parts, namespace["center"], (1,))
+    raised = measured.parts[0]["1"]["raised"]
+    assert said in " ".join(raised["advice"])
+
+
+def test_no_gradient_is_zeros():
+    """gradient_at says how far a step would move a leaf: what arrived, or zeros where nothing did."""
+    x = torch.ones(2, requires_grad=True)
+    assert gradient_at(x).tolist() == [0.0, 0.0]
+    (3 * x).sum().backward()
+    assert gradient_at(x).tolist() == [3.0, 3.0]
+
+
+def test_misconceptions_that_raise_are_told_apart_by_their_message():
+    """Two errors of one type are two mistakes; numbers in a message do not matter, what was returned does."""
+    sizes = {"type": "RuntimeError", "message": "size of tensor a (15) must match b (20)"}
+    assert how_it_failed(sizes) == how_it_failed(
+        {**sizes, "message": "size of tensor a (7) must match b (8)"}
+    )
+    assert how_it_failed(sizes) != how_it_failed({**sizes, "message": "shape '[3]' is invalid"})
+    assert how_it_failed(sizes) != how_it_failed({**sizes, "returned": "None"})
+
+
 def test_wrong_arguments_show_the_signature():
     """A function that takes other arguments is told how it is called."""
     result = run("def center(): return 0")
@@ -221,11 +270,6 @@ def test_output_is_bounded_and_shown(capfd):
 
 def never(*lines, seconds=0.4, clock=time.monotonic):
     """Measure a function of these lines, on an exercise with a short time limit told by `clock`."""
-    from dataclasses import replace
-
-    from tlkit.exercises.load import load_probes
-    from tlkit.exercises.measure import measure
-
     spec = load_probes(LESSON)
     namespace = {"time": time}
     exec(body(*lines), namespace)

@@ -123,8 +123,8 @@ heard = answers[doubtful].argmax(dim=1)
 show_images(pool.images[doubtful], predictions=heard, columns=8, title="The teacher hesitates: what it reads")
 
 # %% [markdown]
-# On most images it hesitates little: one class has nine tenths and more, and what is left for the others weighs next to
-# nothing in a loss. So Hinton et al. divide the **logits** (the scores before the softmax) by a **temperature** $T$:
+# On most images it hesitates little: one class has nine tenths and more, and what is left for the others weighs little
+# in a loss. So Hinton et al. divide the **logits** (the scores before the softmax) by a **temperature** $T$:
 #
 # $$p_c = \frac{\exp(z_c / T)}{\sum_k \exp(z_k / T)}$$
 #
@@ -133,7 +133,8 @@ show_images(pool.images[doubtful], predictions=heard, columns=8, title="The teac
 # ### Exercise · Soften
 # {exercise:soften}
 #
-# Write `soften(logits, temperature)`: the probabilities of each row at that temperature. Large logits must do no harm.
+# Write `soften(logits, temperature)`: the probabilities of each row at that temperature. Large logits must do no harm,
+# and gradients must pass, for a student is to learn through it.
 
 
 # %% solution="soften"
@@ -274,8 +275,8 @@ def distillation_loss(
 # **Look it up each time.** Published code does not agree on this loss. `F.kl_div` averages over all *elements* by
 # default, so its value is too small by the number of classes; PyTorch's own documentation asks for `batchmean`. Some
 # implementations leave out $T^2$ (then alpha must be chosen anew for each temperature), some put another factor before
-# it (the code of Zagoruyko and Komodakis multiplies the element mean by $2\,\alpha\,T^2$), and in some alpha is the
-# weight of the *labels*. With ten classes and T = 4 these choices differ by a factor of up to 160 in how loud the
+# it (the first code of Zagoruyko and Komodakis multiplied the element mean by $2\,\alpha\,T^2$; they corrected it in
+# 2018), and in some alpha is the weight of the *labels*. With ten classes and T = 4 these choices differ by a factor of up to 160 in how loud the
 # teacher speaks.
 #
 # ## Teaching without labels
@@ -392,8 +393,7 @@ teacher ({behind[0]:.1f} and {behind[1]:.1f} in the two draws). On its own it li
 # %% [markdown]
 # And the temperature? It is a choice, made on 300 digits held back from the teaching. Over five draws the means for T = 1,
 # 2, 4, 8 and 16 lay within half a point of each other, and from draw to draw each moved by more: here the temperature
-# hardly matters, and who takes the best of one draw chooses by luck. This teacher, fitted on a hundred digits, is modest:
-# its answers are soft already at T = 1. We take 4, a usual choice. (All such tables: `benchmarks/results/distillation.md`.)
+# hardly matters, and who takes the best of one draw chooses by luck. We take 4, a usual choice. (All such tables: `benchmarks/results/distillation.md`.)
 #
 # ## What the teacher sees on the way
 #
@@ -520,8 +520,9 @@ figure
 # %% [markdown]
 # Does it help? With hundreds of images the answers alone are nearly enough, so we make it hard: only **60** unlabelled images,
 # three draws. And we ask what doubts are worth: the teacher's **hard** answers (its most probable digit, as if it were a
-# label) against its **soft** ones. The weights (10 for the hint, 1 for attention) were tried out on digits held back.
-# About ten seconds.
+# label) against its **soft** ones. (FitNets are trained in two stages, the hint first and then the answers; with both at
+# once the authors' deep, thin networks failed to learn. Ours are shallow, so we add the losses.) The weights, 1 for the
+# hint and for attention, were tried out on digits held back. About ten seconds.
 
 
 # %% tags=["demo"]
@@ -554,7 +555,7 @@ def from_sixty(kind: str, seed: int, student: nn.Module, theirs: dict[str, Tenso
             answer = targets[index]
             value = distillation_loss(logits, answer, answer.argmax(dim=1), heat, alpha=1.0)
             if kind == "soft answers + hint":
-                value = value + 10 * hint_loss(ours[places[0]], theirs[places[0]][index], student.regressor)
+                value = value + hint_loss(ours[places[0]], theirs[places[0]][index], student.regressor)
             if kind == "soft answers + attention":
                 pairs = [(ours[place], theirs[place][index]) for place in places]
                 value = value + attention_transfer_loss(*zip(*pairs, strict=True))
@@ -608,7 +609,7 @@ says more than one word, and there are few. What the teacher sees on the way, on
 # - `"multiply_adds"`: of all `nn.Conv2d` and `nn.Linear` layers, biases left out, for **one** image of the size of those in `example`;
 # - `"seconds"`: for one pass of the whole batch `example`, the median of a few, after a first one to warm up.
 #
-# Measure in evaluation mode without a graph, and leave both networks as you found them.
+# Measure in evaluation mode without a graph, and leave both networks as you found them, every layer in the mode it had.
 
 
 # %% solution="compression_report"
@@ -627,7 +628,7 @@ def compression_report(
 
     ### BEGIN SOLUTION
     def measure(model: nn.Module) -> dict[str, float]:
-        adds, times, was_training = [], [], model.training
+        adds, times, modes = [], [], [(module, module.training) for module in model.modules()]
 
         def count(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
             adds.append(layer.weight.numel() * output[0].numel() // layer.weight.shape[0])
@@ -643,7 +644,8 @@ def compression_report(
                 start = time.perf_counter()
                 model(example)
                 times.append(time.perf_counter() - start)
-        model.train(was_training)
+        for module, mode in modes:
+            module.training = mode
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
             "bytes": sum(v.numel() * v.element_size() for v in [*model.parameters(), *model.buffers()]),

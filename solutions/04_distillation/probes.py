@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlkit.exercises import exercise, fill, probe, question, small_backbone, tensor
+from tlkit.exercises import exercise, fill, gradient_at, probe, question, small_backbone, tensor
 
 # --- soften -----------------------------------------------------------------------------------------------
 
@@ -42,10 +42,11 @@ def _(soften, rng):
     logits = (100 + 30 * tensor(rng, 3, 4)).requires_grad_()
     weight, temperature = tensor(rng, 3, 4), float(rng.uniform(8, 15))
     soft = soften(logits, temperature)
-    gradient = torch.autograd.grad((soft * weight).sum(), logits)[0] if soft.requires_grad else None
+    if soft.requires_grad:
+        (soft * weight).sum().backward()
     with torch.no_grad():
         cold = soften(logits.detach(), 0.25)
-    return {"probabilities": soft, "gradient of the logits": gradient, "class that keeps all when it is cold": cold.argmax(-1),
+    return {"probabilities": soft, "gradient of the logits": gradient_at(logits), "class that keeps all when it is cold": cold.argmax(-1),
             "its probability": cold.amax(-1)}  # fmt: skip
 
 
@@ -92,15 +93,16 @@ def _(distillation_loss, rng):
 def _(distillation_loss, rng):
     """With alpha = 1 only the teacher counts: T² times the divergence, as a mean over the batch."""
     student, teacher, labels, temperature, _ = lesson_for(rng)
+    agreed = distillation_loss(teacher.clone(), teacher, labels, temperature, 1.0)
+    if isinstance(agreed, torch.Tensor):
+        agreed = agreed.round(decimals=5) + 0.0  # nobody should have to read -2e-07, or -0, where 0 is meant
     return {
         "loss with alpha 1, T = 1": distillation_loss(student, teacher, labels, 1.0, 1.0),
         "loss with alpha 1, warmer": distillation_loss(student, teacher, labels, temperature, 1.0),
         "the same, every image twice in the batch": distillation_loss(
             *(torch.cat([x, x]) for x in (student, teacher, labels)), temperature, 1.0
         ),
-        "loss of a student who says what the teacher says": distillation_loss(
-            teacher.clone(), teacher, labels, temperature, 1.0
-        ),
+        "loss of a student who says what the teacher says": agreed,
     }
 
 
@@ -115,10 +117,8 @@ def _(distillation_loss, rng):
         loss.backward()
     return {
         "loss": loss,
-        "gradient that the student gets": student.grad,
-        "largest gradient that the teacher gets": 0.0
-        if teacher.grad is None
-        else float(teacher.grad.abs().max()),
+        "gradient that the student gets": gradient_at(student),
+        "largest gradient that the teacher gets": float(gradient_at(teacher).abs().max()),
     }
 
 
@@ -168,11 +168,9 @@ def _(hint_loss, rng):
     if loss.requires_grad:
         loss.backward()
     return {
-        "gradient of the student's map": student.grad,
-        "gradient of the regressor's weight": regressor.weight.grad,
-        "largest gradient of the teacher's map": 0.0
-        if teacher.grad is None
-        else float(teacher.grad.abs().max()),
+        "gradient of the student's map": gradient_at(student),
+        "gradient of the regressor's weight": gradient_at(regressor.weight),
+        "largest gradient of the teacher's map": float(gradient_at(teacher).abs().max()),
     }
 
 
@@ -212,11 +210,12 @@ def _(attention_map, rng):
     found = maps.clone().requires_grad_()
     weight = tensor(rng, 9)
     row = attention_map(found)[0].flatten()
-    gradient = torch.autograd.grad((row * weight).sum(), found)[0] if row.requires_grad else None
+    if row.requires_grad:
+        (row * weight).sum().backward()
     return {
         "attention of louder and quieter images": attention_map(louder),
         "attention of one image alone": attention_map(maps[1:2]),
-        "gradient of the map": gradient,
+        "gradient of the map": gradient_at(found),
     }
 
 
@@ -237,18 +236,18 @@ exercise(
 )
 
 
-def two_layers(rng):
-    """Maps of two layers of a student and of a teacher that is twice as wide."""
-    sizes = ((6, 6), (3, 3))
+def three_layers(rng):
+    """Maps of three layers of a student and of a teacher that is twice as wide."""
+    sizes = ((6, 6), (4, 4), (3, 3))
     return [tensor(rng, 4, 2, *s) for s in sizes], [tensor(rng, 4, 4, *s) for s in sizes]
 
 
 @probe("attention_transfer_loss", points=1)
 def _(attention_transfer_loss, rng):
     """Squared distances, mean over the batch, sum over the layers."""
-    student, teacher = two_layers(rng)
+    student, teacher = three_layers(rng)
     return {
-        "loss over two layers": attention_transfer_loss(student, teacher),
+        "loss over three layers": attention_transfer_loss(student, teacher),
         "loss of the first layer alone": attention_transfer_loss(student[:1], teacher[:1]),
         "loss of a student whose maps are the teacher's, but louder": attention_transfer_loss(
             [3 * t for t in teacher], teacher
@@ -259,19 +258,17 @@ def _(attention_transfer_loss, rng):
 @probe("attention_transfer_loss", points=1)
 def _(attention_transfer_loss, rng):
     """The student's layers get gradients, the teacher's none."""
-    student, teacher = two_layers(rng)
+    student, teacher = three_layers(rng)
     for layer in (*student, *teacher):
         layer.requires_grad_()
     loss = attention_transfer_loss(student, teacher)
     if loss.requires_grad:
         loss.backward()
     return {
-        "gradient of the student's first layer": student[0].grad,
-        "gradient of the student's second layer": student[1].grad,
+        "gradient of the student's first layer": gradient_at(student[0]),
+        "gradient of the student's last layer": gradient_at(student[-1]),
         "layers of the teacher that got a gradient": [
-            i
-            for i, layer in enumerate(teacher)
-            if layer.grad is not None and bool(layer.grad.abs().max() > 0)
+            i for i, layer in enumerate(teacher) if bool(gradient_at(layer).abs().max() > 0)
         ],
     }
 
@@ -292,21 +289,22 @@ exercise(
         "layer costs `weight.numel()` times the number of places it is applied at: `output[0].numel() / channels out`.",
         "In the hook: `count += layer.weight.numel() * output[0].numel() // layer.weight.shape[0]`. Bytes: sum "
         "`value.numel() * value.element_size()` over `[*model.parameters(), *model.buffers()]`. Seconds: a few timed "
-        "passes under `no_grad`, the median. Put the mode back and remove the hooks.",
+        "passes under `no_grad`, the median. Note `training` of *each* module beforehand, put it back, and remove the hooks.",
     ),
 )
 
 
 class Slow(nn.Module):
-    """Passes images on, slowly: the first time much more so, as real networks do on a cold start."""
+    """Passes images on, each in its time: the first batch takes much longer, as with real networks on a cold start."""
 
-    def __init__(self, first: float, later: float) -> None:
+    def __init__(self, first: float, each: float) -> None:
         super().__init__()
-        self.wait, self.later = first, later
+        self.first, self.each, self.graph = first, each, False
 
     def forward(self, images):
-        time.sleep(self.wait)
-        self.wait = self.later
+        time.sleep(self.first + self.each * len(images))
+        self.first = 0.0
+        self.graph |= torch.is_grad_enabled()
         return images
 
 
@@ -361,16 +359,21 @@ def _(compression_report, rng):
 @probe("compression_report", points=1)
 def _(compression_report, rng):
     """Seconds for one pass, measured warm, and both networks left as they were."""
-    teacher, student, example = pair_of_networks(rng)
-    teacher, student = nn.Sequential(Slow(0.15, 0.002), teacher), nn.Sequential(Slow(0.0, 0.0), student)
-    teacher.train()
-    student.eval()
-    report = compression_report(teacher, student, example)
-    norm = teacher[1][1]
+    teacher, student, _ = pair_of_networks(rng)
+    norm, held = fill(nn.BatchNorm2d(1), rng), teacher[1]
+    teacher = nn.Sequential(Slow(0.25, 0.004), norm, teacher).train()
+    held.eval()  # as in lesson 02, while the network around it may learn
+    student = nn.Sequential(Slow(0.0, 0.0), student).eval()
+    report = compression_report(teacher, student, tensor(rng, 3, 1, 12, 12))
     return {
-        "seconds for the teacher, which needs at least 0.002": report["teacher"]["seconds"],
+        "seconds for the teacher, which needs 0.004 for each of 3 images": report["teacher"]["seconds"],
         "seconds for the student": report["student"]["seconds"],
-        "in training mode afterwards": {"teacher": teacher.training, "student": student.training},
+        "a graph was built": teacher[0].graph,
+        "in training mode afterwards": {
+            "teacher": teacher.training,
+            "the teacher's second BatchNorm, which was held": held.training,
+            "student": student.training,
+        },
         "the teacher's running mean afterwards": norm.running_mean,
         "hooks left behind": sum(len(m._forward_hooks) for net in (teacher, student) for m in net.modules()),
     }
@@ -499,7 +502,7 @@ question(
         "Nothing: a constant factor does not move the minimum": "True if it were the only term. Here it is mixed with "
         "the labels' loss, whose size does not change.",
         "The student listens almost only to the labels": "Yes. The gradient of the soft part shrinks about as 1/T², to a "
-        "sixtieth, and 0.9 of almost nothing is almost nothing. T² undoes that.",
+        "few hundredths, and 0.9 of almost nothing is almost nothing. T² undoes that.",
         "The student listens almost only to the teacher": "The other way round: warm distributions are all nearly "
         "uniform, so their divergence, and its gradient, become tiny.",
         "Training diverges": "Gradients get smaller without T², not larger.",
@@ -514,7 +517,7 @@ question(
     choices={
         "With the small network trained on the hundred labels: it has no other": "It has something else: 897 images with "
         "an opinion on each, right far more often than not.",
-        "Halfway: a tenth of the size has to cost something": "It costs little here. To read ten digits, this size is "
+        "Halfway: a fifteenth of the size has to cost something": "It costs little here. To read ten digits, this size is "
         "nearly enough; the larger network was needed to *find* the answers from a hundred labels.",
         "Close to its teacher": "Yes; the exercise below measures how close. Learning from few examples is hard, learning "
         "from many answers much less so.",
@@ -529,8 +532,8 @@ question(
     prompt="Now teacher and student have the *same* size. The student becomes the teacher of the next one, and so on. What "
     "do you expect?",
     choices={
-        "Each generation is clearly better": "Furlanello et al. did see gains, with labels present in every generation. "
-        "Without any, answers only get copied.",
+        "Each generation is clearly better": "Furlanello et al. did see gains, even from answers alone, but they faded "
+        "after a few generations. And their first teacher had labels for all the images; ours has a hundred.",
         "A little better at first if at all, then no more": "Yes. What can be gained is smoothing; no new fact about digits "
         "enters, and mistakes that are passed on become harder to lose.",
         "Each is clearly worse, as with a photocopy of a photocopy": "A fair guess. But a copy of answers on the same "

@@ -224,9 +224,11 @@ def _compare_containers(
 ) -> Difference | None:
     want, have = items_of(expected), items_of(found)
     if want is not None and have is not None:
+        if names_only(want) and names_only(have) and set(want) != set(have):
+            return _names_apart("list", [show(name) for name in want], [show(name) for name in have])
         if len(want) != len(have):
-            lengths = f"expected {len(want)} items, found {len(have)}"
-            return Difference(lengths, f"found {len(have)} items, not the right number")
+            lengths = f"expected {_items(len(want))}, found {len(have)}"
+            return Difference(lengths, f"found {_items(len(have))}, not the right number")
         for index, (a, b) in enumerate(zip(want, have, strict=True)):
             if fault := compare(a, b, rule):
                 return Difference(f"item {index}: {fault.text}", f"item {index}: {fault.blind}")
@@ -245,18 +247,33 @@ def _compare_dicts(expected: list[Any], found: list[Any], rule: Mapping[str, Any
     """Keys in any order; scalars as keys."""
     want = {show(key): value for key, value in expected}
     have = {show(key): value for key, value in found}
-    missing, extra = [k for k in want if k not in have], [k for k in have if k not in want]
-    if missing or extra:
-        parts = [f"without {_listing(missing)}"] * bool(missing) + [
-            f"with {_listing(extra)} too many"
-        ] * bool(extra)
-        blind = f"found the keys {_listing(list(have))}, not those of a right answer"
-        return Difference("found a dict " + " and ".join(parts), blind)
+    if set(want) != set(have):
+        return _names_apart("dict", list(want), list(have))
     for key in want:
         if fault := compare(want[key], have[key], rule):
             return Difference(f"at {key}: {fault.text}", f"at {key}: {fault.blind}")
     return None
 
 
+def names_only(items: list[Any]) -> bool:
+    """Are all of these strings?"""
+    return all(isinstance(item, str) for item in items)
+
+
+def _names_apart(kind: str, want: list[str], have: list[str]) -> Difference:
+    """Keys of a dict or names in a list, of which some are missing or too many."""
+    missing, extra = [k for k in want if k not in have], [k for k in have if k not in want]
+    without = [f"without {_listing(missing)}"] if missing else []
+    too_many = [f"with {_listing(extra)} too many"] if extra else []
+    held = f"a {kind} of {_listing(have)}" if have else f"an empty {kind}"
+    return Difference(
+        f"found a {kind} {' and '.join(without + too_many)}", f"found {held}: not those of a right answer"
+    )
+
+
+def _items(count: int) -> str:
+    return f"{count} item{'' if count == 1 else 's'}"
+
+
 def _listing(keys: list[str]) -> str:
-    return ", ".join(keys[:6]) + (", …" if len(keys) > 6 else "")
+    return ", ".join(keys[:6]) + (f", … ({len(keys)} in all)" if len(keys) > 6 else "")
