@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from tlkit.build.course import find_lessons
 from tlkit.build.right import right_answers
 from tlkit.build.text import expand
+from tlkit.exercises.judge import Verdict, judge
 from tlkit.exercises.load import load_probes
+from tlkit.exercises.measure import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -261,3 +264,158 @@ def test_two_networks_that_disagree_err_at_least_as_often_together() -> None:
     for _ in range(20):
         truth, one, other = generator.integers(0, 4, (3, 50))
         assert (one != truth).mean() + (other != truth).mean() >= (one != other).mean()
+
+
+# --- what a check says of wrong answers -------------------------------------------------------------------
+
+
+def checked(name: str, code: Any) -> Verdict:
+    """What `check` finds, on the seeds that students have."""
+    entry = json.loads((ROOT / "course/03_domain_adaptation/expected.json").read_text("utf-8"))["exercises"][
+        name
+    ]
+    spec = load_probes(ROOT / "solutions/03_domain_adaptation")
+    seeds = [int(seed) for seed in entry["parts"][0]["expected"]]
+    return judge(name, entry, measure(spec.exercises[name], spec.probes[name], code, seeds))
+
+
+def said(verdict: Verdict) -> str:
+    """All sentences about labels that do not hold, and all exceptions."""
+    labels = [label.sentence for part in verdict.parts for label in part.labels]
+    return "\n".join(filter(None, [*labels, *(str(part.trouble) for part in verdict.parts if part.trouble)]))
+
+
+def reversal(forward: Callable[..., Any], backward: Callable[..., Any]) -> type:
+    """A GradientReversal whose two methods return what these functions do."""
+
+    class Reversal(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, features: Tensor, strength: float) -> Any:
+            ctx.strength = strength
+            return forward(features, strength)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
+            return backward(-ctx.strength * grad)
+
+    return Reversal
+
+
+def same(features: Tensor, strength: float) -> Tensor:
+    return features.view_as(features)
+
+
+@pytest.mark.parametrize(
+    ("backward", "hint"),
+    [
+        (lambda turned: turned, "one_gradient_short"),
+        (lambda turned: [turned, None], "one_gradient_short"),
+        (lambda turned: None, "one_gradient_short"),
+        (lambda turned: (turned, turned), "gradient_for_the_strength"),
+        (lambda turned: (turned, 0.0), "gradient_for_the_strength"),
+        (lambda turned: (None, turned), "gradient_for_the_strength"),
+        (lambda turned: (0.5, None), "number_as_gradient"),
+        (lambda turned: (turned.sum(), None), "gradient_of_another_shape"),
+        (lambda turned: (turned.mean(dim=0), None), "gradient_of_another_shape"),
+        (lambda turned: (None, None), "detached"),
+    ],
+)
+def test_what_backward_returns_is_refused_in_pytorchs_words_and_named(
+    backward: Callable[..., Any], hint: str
+) -> None:
+    """The refusal is a value beside the others, and each kind of it has a hint of its own."""
+    verdict = checked("GradientReversal", reversal(same, backward))
+    assert [one.key for one in verdict.misconceptions] == [hint]
+    assert all(not part.trouble for part in verdict.parts)
+    assert "did you forget" not in said(verdict)
+
+
+def test_a_forward_that_returns_no_tensor_is_described() -> None:
+    """A tuple and nothing: no exception of the probe's own, and what was returned is named."""
+    tuple_ = checked("GradientReversal", reversal(lambda x, s: (x.view_as(x), s), lambda g: (g, None)))
+    nothing = checked("GradientReversal", reversal(lambda x, s: None, lambda g: (g, None)))
+    assert "found a tuple of 2" in said(tuple_)
+    assert "forward returned nothing" in said(nothing)
+    assert not any(part.trouble for verdict in (tuple_, nothing) for part in verdict.parts)
+
+
+@pytest.mark.parametrize(("name", "more"), [("coral_loss", ()), ("mmd2", ([1.5],)), ("dann_domain_loss", ())])
+def test_without_a_gradient_nobody_is_asked_for_return(
+    answers: dict[str, Any], name: str, more: tuple[Any, ...]
+) -> None:
+    """A loss that was cut off from its inputs did return: its gradients are zeros, not None."""
+    cut = checked(
+        name, lambda source, target, *given: answers[name](source.detach(), target.detach(), *given)
+    )
+    assert cut.outcome == "partly_right"
+    assert "did you forget" not in said(cut)
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        *(("coral_loss", 0), ("coral_loss", 1), ("mmd2", 0), ("mmd2", 1)),
+        *(("dann_domain_loss", 1), ("pseudo_labels", 0), ("adapt_batchnorm", 1)),
+    ],
+)
+def test_inputs_must_come_out_as_they_went_in(answers: dict[str, Any], name: str, which: int) -> None:
+    """An answer with the right value that leaves other numbers in what it was given is noticed."""
+
+    def spoils(*given: Any) -> Any:
+        value = answers[name](*given)
+        with torch.no_grad():
+            given[which].add_(1)
+        return value
+
+    verdict = checked(name, spoils)
+    assert "afterwards" in "".join(
+        label.text for part in verdict.parts for label in part.labels if not label.holds
+    )
+
+
+def test_images_that_reach_the_threshold_exactly_count_for_every_formula() -> None:
+    """The tie is exact in floats however the softmax is written; none that lacks it is called strict."""
+
+    def naive(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        shares = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+        indices = (shares.amax(dim=1) >= threshold).nonzero().flatten()
+        return indices, shares[indices].argmax(dim=1)
+
+    def by_logsumexp(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        sure = (logits.amax(dim=1) - logits.logsumexp(dim=1)).exp() >= threshold
+        return sure.nonzero().flatten(), logits.argmax(dim=1)[sure]
+
+    assert checked("pseudo_labels", naive).outcome == "right"
+    assert checked("pseudo_labels", by_logsumexp).outcome == "right"
+
+    def without_softmax(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        best, labels = logits.log_softmax(dim=1).max(dim=1)
+        indices = (best >= threshold).nonzero().flatten()
+        return indices, labels[indices]
+
+    assert checked("pseudo_labels", without_softmax).misconceptions == ()
+
+
+def test_images_compared_one_by_one_are_not_surely_a_covariance_between_images() -> None:
+    """Two shapes that do not fit have many causes."""
+    verdict = checked("coral_loss", lambda source, target: (source - target).square().mean())
+    assert not any(hint.sure for hint in verdict.misconceptions)
+
+
+def test_a_network_that_reads_next_to_nothing_is_told_what_was_seen_of_it() -> None:
+    """Features instead of digits, a ruined head, no network at all."""
+    assert [h.key for h in checked("adapt_without_labels", lambda model, *_: model.body).misconceptions] == [
+        "returns_body"
+    ]
+
+    def scrambled(model: Any, *_: Any) -> Any:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            model.head.weight.normal_()
+        return model
+
+    assert [h.key for h in checked("adapt_without_labels", scrambled).misconceptions] == ["network_destroyed"]
+    assert checked("adapt_without_labels", lambda *_: None).misconceptions == ()
+    pair = checked("adapt_without_labels", lambda model, *_: (model, 1))
+    assert pair.misconceptions == ()
+    assert "a tuple of 2" in said(pair)

@@ -257,7 +257,7 @@ quiz("what_adabn_changes")
 # when the target's images go through, and only those.
 #
 # - The images are few: send all of them through at once, as one batch.
-# - No weight moves, no gradient is computed, dropout stays asleep.
+# - No weight moves, no graph is built, dropout stays asleep.
 # - The model comes back in evaluation mode, each layer's `momentum` as it was.
 
 

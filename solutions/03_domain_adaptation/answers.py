@@ -146,8 +146,8 @@ def _norms_only(model, target_images, momentum=1.0, kinds=NORMS, back=True):
 @misconception(
     "adapt_batchnorm",
     "one_step_of_momentum",
-    hint="The running statistics moved only a tenth of the way: that is what the usual momentum of 0.1 does in one pass. What "
-    "you have is nine parts printed and one part handwritten. They must forget the source.",
+    hint="The running statistics went only part of the way: one pass moves them by `momentum`, usually a tenth. What you have is "
+    "mostly print, with a little handwriting in it. They must forget the source.",
 )
 def _(model, target_images):
     return _norms_only(model, target_images, momentum=None)
@@ -170,7 +170,7 @@ def _(model, target_images):
 @misconception(
     "adapt_batchnorm",
     "momentum_left_at_one",
-    hint="The statistics are right, but momentum stays at 1: when this model is trained again, its running statistics will be "
+    hint="Momentum stays at 1: when this model is trained again, its running statistics will be "
     "those of the last batch alone. Put the old momentum back.",
 )
 def _(model, target_images):
@@ -203,14 +203,82 @@ def _(model, target_images):
 @misconception(
     "adapt_batchnorm",
     "nothing_moved",
-    hint="The running statistics have not moved at all: in evaluation mode BatchNorm uses them and leaves them alone. Its layers have to be in "
-    "training mode while the target goes through. (Standardising the images instead does not reach the layers inside.)",
+    hint="The running statistics have not moved at all. Were the layers in training mode, nested ones too (`modules()`, not "
+    "`children()`)? And is momentum the share of the *new* batch, as PyTorch means it? With 0 everything stays old.",
 )
 def _(model, target_images):
     model.eval()
     with torch.no_grad():
         model((target_images - target_images.mean()) / target_images.std())
     return model
+
+
+@misconception(
+    "adapt_batchnorm",
+    "momentum_put_back_as_a_tenth",
+    hint="You put 0.1 back, whatever the layer had. That is only PyTorch's default, and one of these layers had another: note each layer's "
+    "`momentum` before you change it.",
+)
+def _(model, target_images):
+    _norms_only(model, target_images)
+    for m in model.modules():
+        if isinstance(m, NORMS):
+            m.momentum = 0.1
+    return model
+
+
+@misconception(
+    "adapt_batchnorm",
+    "graph_built",
+    hint="A graph was built while the target went through: every layer's output is kept for a backward pass that never comes, and with many images "
+    "that is a lot of memory. `with torch.no_grad():` spares it.",
+)
+def _(model, target_images):
+    model.eval()
+    norms = [m for m in model.modules() if isinstance(m, NORMS)]
+    kept = [m.momentum for m in norms]
+    for m in norms:
+        m.train()
+        m.momentum = 1.0
+    model(target_images)
+    for m, old in zip(norms, kept, strict=True):
+        m.momentum = old
+    return model.eval()
+
+
+def _whole_model_in_train(model, target_images):
+    norms = [m for m in model.train().modules() if isinstance(m, NORMS)]
+    kept = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        model(target_images)
+    for m, old in zip(norms, kept, strict=True):
+        m.momentum = old
+    return model.eval()
+
+
+@misconception(
+    "adapt_batchnorm",
+    "dropout_awake",
+    hint="Dropout was awake while the target went through: the layers behind it measured features with holes, other ones each time. `model.train()` "
+    "wakes everything; only the BatchNorm layers belong in training mode.",
+)
+def _(model, target_images):
+    return _whole_model_in_train(model, target_images)
+
+
+@misconception(
+    "adapt_batchnorm",
+    "dropout_left_silenced",
+    hint="Dropout comes back with another `p` than it had: trained again, this model would drop nothing. There is no need to touch `p`: in evaluation "
+    "mode a dropout layer lets everything through.",
+)
+def _(model, target_images):
+    for m in model.modules():
+        if isinstance(m, nn.Dropout):
+            m.p = 0.0
+    return _whole_model_in_train(model, target_images)
 
 
 @misconception(
@@ -330,7 +398,7 @@ def _(source, target):
     "variables here are the features: transpose first.",
 )
 def _(source, target):
-    return _coral(source, target, torch.cov)
+    return (torch.cov(source) - torch.cov(target)).square().sum() / (4 * source.shape[1] ** 2)
 
 
 @misconception(
@@ -365,12 +433,55 @@ def _(source, target):
 
 @misconception(
     "coral_loss",
+    "not_summed",
+    hint="You return a whole matrix, the squared difference entry by entry. The norm adds these entries up, and a loss is a single number: the sum is "
+    "missing.",
+)
+def _(source, target):
+    return (torch.cov(source.T) - torch.cov(target.T)).square() / (4 * source.shape[1] ** 2)
+
+
+@misconception(
+    "coral_loss",
     "target_detached",
-    hint="The target's covariance is detached, so only the source's features are pulled. Both go through the same network, and both "
+    hint="No gradient reaches the target, so only the source's features are pulled. Both go through the same network, and both "
     "should come to meet each other.",
 )
 def _(source, target):
     return _coral(source, target.detach())
+
+
+@misconception(
+    "coral_loss",
+    "source_detached",
+    hint="No gradient reaches the source, so only the target's features are pulled. Both go through the same network, and both "
+    "should come to meet each other.",
+)
+def _(source, target):
+    return _coral(source.detach(), target)
+
+
+@misconception(
+    "coral_loss",
+    "no_gradient",
+    hint="No gradient reaches either domain: as a loss this changes nothing. `torch.no_grad()`, `.detach()` and the way "
+    "through NumPy cut the graph; leave them out.",
+)
+def _(source, target):
+    return _coral(source.detach(), target.detach())
+
+
+@misconception(
+    "coral_loss",
+    "features_changed",
+    hint="You change the features that you were given (`-=` works in place). They belong to the network's graph, which still needs them: in "
+    "training, PyTorch stops with an error. Make new tensors: `x = x - x.mean(dim=0)`.",
+)
+def _(source, target):
+    with torch.no_grad():
+        source -= source.mean(dim=0)
+        target -= target.mean(dim=0)
+    return _coral(source, target, lambda x: x.T @ x / (len(x) - 1))
 
 
 # --- mmd2 -------------------------------------------------------------------------------------------------
@@ -468,7 +579,7 @@ def _(source, target, bandwidths):
 @misconception(
     "mmd2",
     "gradient_is_nan",
-    hint="The value is right, but the gradient is NaN: a square root has no slope at 0, and every point has distance 0 to itself. "
+    hint="The gradient is NaN: a square root has no slope at 0, and every point has distance 0 to itself. "
     "You need squared distances; never take the root.",
 )
 def _(source, target, bandwidths):
@@ -535,6 +646,39 @@ def _(source, target, bandwidths):
 )
 def _(source, target, bandwidths):
     return _mmd(source, target.detach(), _gaussians(bandwidths))
+
+
+@misconception(
+    "mmd2",
+    "source_detached",
+    hint="No gradient reaches the source. Both domains go through the same network, and both should come to meet each other.",
+)
+def _(source, target, bandwidths):
+    return _mmd(source.detach(), target, _gaussians(bandwidths))
+
+
+@misconception(
+    "mmd2",
+    "no_gradient",
+    hint="No gradient reaches either domain: as a loss this changes nothing. `torch.no_grad()`, `.detach()` and the way "
+    "through NumPy cut the graph; leave them out.",
+)
+def _(source, target, bandwidths):
+    return _mmd(source.detach(), target.detach(), _gaussians(bandwidths))
+
+
+@misconception(
+    "mmd2",
+    "features_changed",
+    hint="You change the features that you were given (`-=`, `/=` work in place). They belong to the network's graph, which still needs them. "
+    "Make new tensors: `x = x - y`.",
+)
+def _(source, target, bandwidths):
+    with torch.no_grad():
+        middle = target.mean(dim=0)
+        source -= middle
+        target -= middle
+    return _mmd(source, target, _gaussians(bandwidths))
 
 
 # --- GradientReversal -------------------------------------------------------------------------------------
@@ -621,8 +765,8 @@ class _(torch.autograd.Function):
 @misconception(
     "GradientReversal",
     "one_gradient_short",
-    hint="`forward` has two inputs, so `backward` returns two things: the gradient for the features, and `None` for the strength, which "
-    "needs none.",
+    hint="`forward` has two inputs, so `backward` returns a tuple of two: the gradient for the features, and `None` for the strength, which "
+    "needs none. PyTorch counted one: a list counts as one thing, and so does a missing `return`.",
 )
 class _(torch.autograd.Function):
     @staticmethod
@@ -633,6 +777,92 @@ class _(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_output):
         return -ctx.strength * grad_output
+
+
+def _backward_returns(two):
+    """A reversal whose backward returns two(ctx, grad_output)."""
+
+    class Reversal(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, features, strength):
+            ctx.strength = strength
+            return features.view_as(features)
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return two(ctx, grad_output)
+
+    return Reversal
+
+
+misconception(
+    "GradientReversal",
+    "gradient_for_the_strength",
+    hint="Position 2 of what `backward` returns belongs to the strength. That is a plain number, no tensor, and takes no gradient: first comes the "
+    "features' gradient, then `None`.",
+)(_backward_returns(lambda ctx, grad_output: (-ctx.strength * grad_output, grad_output)))
+
+misconception(
+    "GradientReversal",
+    "number_as_gradient",
+    hint="A plain number stands where `backward` returns the features' gradient. PyTorch wants a tensor of their shape there: `grad_output` times a "
+    "factor.",
+)(_backward_returns(lambda ctx, grad_output: (-ctx.strength, None)))
+
+misconception(
+    "GradientReversal",
+    "gradient_of_another_shape",
+    hint="The gradient for the features must have the features' shape: one number for each of theirs. Nothing is summed or averaged here.",
+)(_backward_returns(lambda ctx, grad_output: (-ctx.strength * grad_output.sum(), None)))
+
+
+@misconception(
+    "GradientReversal",
+    "self_too",
+    hint="There is one argument too many: `forward` and `backward` are static methods, which know no `self`. PyTorch passes `ctx` first.",
+)
+class GradientReversal(torch.autograd.Function):  # the message that students get names their class
+    @staticmethod
+    def forward(self, ctx, features, strength):
+        ctx.strength = strength
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(self, ctx, grad_output):
+        return -ctx.strength * grad_output, None
+
+
+@misconception(
+    "GradientReversal",
+    "number_saved_as_tensor",
+    hint="`ctx.save_for_backward` keeps tensors, and the strength is a plain number. Set it on the notepad itself: `ctx.strength = strength`.",
+)
+class _(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, strength):
+        ctx.save_for_backward(strength)
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (strength,) = ctx.saved_tensors
+        return -strength * grad_output, None
+
+
+@misconception(
+    "GradientReversal",
+    "strength_handed_on",
+    hint="`forward` returns a tuple. What it returns is what the judge gets to see: the features alone. The strength is noted on `ctx`, for `backward`.",
+)
+class _(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, strength):
+        ctx.strength = strength
+        return features.view_as(features), strength
+
+    @staticmethod
+    def backward(ctx, grad_output, *_):
+        return -ctx.strength * grad_output, None
 
 
 @misconception(
@@ -664,7 +894,8 @@ _KEPT: dict[str, float] = {}
 @misconception(
     "GradientReversal",
     "detached",
-    hint="No gradient arrives at all: the features are cut off from the network. The judge learns, and the body never hears of it.",
+    hint="No gradient arrives at the features: they are cut off, or `backward` hands on zeros or nothing. The judge learns, and the body never "
+    "hears of it.",
 )
 class _(torch.autograd.Function):
     @staticmethod
@@ -890,7 +1121,7 @@ def _sure(logits, threshold):
 @misconception(
     "pseudo_labels",
     "all_labels",
-    hint="The positions are right, but you return a label for *every* image, also for those that were not chosen. Position k and label k "
+    hint="You return a label for *every* image, also for those that were not chosen. Position k and label k "
     "no longer belong together: index the labels too.",
 )
 def _(logits, threshold):
@@ -976,6 +1207,54 @@ def _(logits, threshold):
     chosen, sure, labels = _sure(logits, threshold)
     indices = chosen.nonzero().flatten()
     indices = indices[sure[indices].argsort(descending=True)]
+    return indices, labels[indices]
+
+
+@misconception(
+    "pseudo_labels",
+    "strictly_above",
+    hint="An image whose probability is exactly the threshold is left out: you compare with `>`. *At least* is `>=`.",
+)
+def _(logits, threshold):
+    _, sure, labels = _sure(logits, threshold)
+    indices = (sure > threshold).nonzero().flatten()
+    return indices, labels[indices]
+
+
+@misconception(
+    "pseudo_labels",
+    "squeezed",
+    hint="When one image alone is sure, your result loses its only dimension: `squeeze()` takes away every dimension of size 1. `flatten()` always leaves "
+    "a list of positions, `[k]`.",
+)
+def _(logits, threshold):
+    chosen, _, labels = _sure(logits, threshold)
+    indices = chosen.nonzero().squeeze()
+    return indices, labels[indices]
+
+
+@misconception(
+    "pseudo_labels",
+    "no_longer_integers_when_empty",
+    hint="When nobody is sure, yours are not integers: `torch.tensor([])` is float32, and cannot be used as positions. Say "
+    "`dtype=torch.int64`.",
+)
+def _(logits, threshold):
+    chosen, _, labels = _sure(logits, threshold)
+    indices = [i for i, sure in enumerate(chosen.tolist()) if sure]
+    return torch.tensor(indices), torch.tensor([int(labels[i]) for i in indices])
+
+
+@misconception(
+    "pseudo_labels",
+    "logits_changed",
+    hint="You change the logits that you were given (`-=` works in place). Whoever called still needs them, for a loss for example: work on new "
+    "tensors.",
+)
+def _(logits, threshold):
+    logits -= logits.max(dim=1, keepdim=True).values
+    chosen, _, labels = _sure(logits, threshold)
+    indices = chosen.nonzero().flatten()
     return indices, labels[indices]
 
 
@@ -1093,9 +1372,9 @@ def _(model, source, target_images):
 
 @misconception(
     "adapt_without_labels",
-    "borrowed_labels",
-    hint="You trained handwriting with the labels of *print*: image 5 of the one and label 5 of the other have nothing to do with each other. "
-    "Source labels belong to source images; for the target there are only guesses.",
+    "network_destroyed",
+    hint="It reads less than three digits in ten: something has ruined the network. A learning rate far too large? Handwriting trained with the labels "
+    "of other images? Label 5 of print says nothing of image 5 of the handwriting.",
 )
 def _(model, source, target_images):
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
@@ -1103,6 +1382,16 @@ def _(model, source, target_images):
     for some in _batches(len(target_images), 60):
         _descend(optimizer, F.cross_entropy(model(target_images[some]), source.labels[some]))
     return _statistics(model, target_images)
+
+
+@misconception(
+    "adapt_without_labels",
+    "returns_body",
+    hint="What you return answers with 64 numbers, the features: it is the network's `body`. What reads digits is body and head together: return the whole "
+    "network.",
+)
+def _(model, source, target_images):
+    return _statistics(model, target_images).body
 
 
 @misconception(

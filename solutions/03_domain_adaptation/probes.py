@@ -1,6 +1,7 @@
 """What is measured of each exercise in lesson 03, and its questions. Values only: no solution is in here."""
 
 import copy
+import re
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlkit.exercises import exercise, fill, probe, question, tensor
+from tlkit.exercises import exercise, fill, gradient_at, probe, question, tensor
 
 # --- proxy_a_distance -------------------------------------------------------------------------------------
 
@@ -59,7 +60,10 @@ exercise(
 
 
 def layered(rng):
-    """A network with BatchNorm after a convolution and after a linear layer, and dropout between; in eval()."""
+    """A network with BatchNorm after a convolution and after a linear layer, and dropout between; in eval().
+
+    The two BatchNorm layers have a momentum of their own each.
+    """
     body = nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(1, 3, 3, stride=2, padding=1, bias=False),
@@ -68,7 +72,7 @@ def layered(rng):
             flat=nn.Flatten(),
             drop=nn.Dropout(0.5),
             mix=nn.Linear(48, 5, bias=False),
-            norm2=nn.BatchNorm1d(5),
+            norm2=nn.BatchNorm1d(5, momentum=0.2),
         )
     )
     return fill(nn.Sequential(OrderedDict(body=body, act=nn.ReLU(), head=nn.Linear(5, 4))), rng).eval()
@@ -84,25 +88,43 @@ def running(model):
     return {name: b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))}
 
 
+def passing(model):
+    """What happens to all that goes through the model from now on: {"dropped": [...], "graph": [...]}."""
+    notes = {"dropped": [], "graph": []}
+
+    def note(layer, args, out):
+        notes["graph"].append(out.requires_grad)
+        if isinstance(layer, nn.Dropout):
+            notes["dropped"].append(not torch.equal(out, args[0]))
+
+    for layer in (model.body.drop, model.body.norm2):
+        layer.register_forward_hook(note)
+    return notes
+
+
 @probe("adapt_batchnorm", points=2)
 def _(adapt_batchnorm, rng):
     """Every BatchNorm layer has the statistics of the target, and of nothing else."""
     model, target = layered(rng), elsewhere(rng, 80)
+    notes = passing(model)
     adapted = adapt_batchnorm(model, target)
     after = running(adapted)
     return {
+        "dropout, while the target went through": "awake" if any(notes["dropped"]) else "asleep",
         "running mean of the first BatchNorm layer": after.get("body.norm1.running_mean"),
         "running variance of the first BatchNorm layer": after.get("body.norm1.running_var"),
         "running mean of the last BatchNorm layer": after.get("body.norm2.running_mean"),
         "running variance of the last BatchNorm layer": after.get("body.norm2.running_var"),
+        "the target's images afterwards, the first row of one": target[0, 0, 0],
     }
 
 
 @probe("adapt_batchnorm", points=1)
 def _(adapt_batchnorm, rng):
-    """The weights stay as they are, and what could learn still can."""
+    """The weights stay as they are, what could learn still can, and no graph is built."""
     model, target = layered(rng), elsewhere(rng, 80)
     before = {name: value.clone() for name, value in model.named_parameters()}
+    notes = passing(model)
     adapted = adapt_batchnorm(model, target)
     now = dict(adapted.named_parameters())
     found = running(adapted)
@@ -110,9 +132,8 @@ def _(adapt_batchnorm, rng):
         "weights that changed": [n for n in before if n not in now or not torch.equal(before[n], now[n])],
         "weights that can learn": [n for n, p in now.items() if p.requires_grad],
         "weights with a gradient": [n for n, p in now.items() if p.grad is not None],
-        "mean of all running means, as a sign that something was done": torch.cat(
-            [b.flatten() for n, b in found.items() if n.endswith("mean")] or [torch.zeros(1)]
-        ).mean(),
+        "a graph, while the target went through": "built" if any(notes["graph"]) else "none",
+        "running mean of the first BatchNorm layer, as a sign that something was done": found.get("body.norm1.running_mean"),
     }
 
 
@@ -131,6 +152,7 @@ def _(adapt_batchnorm, rng):
     return {
         "parts in training mode": [n for n, m in adapted.named_modules() if m.training],
         "momentum of each BatchNorm layer": {n: m.momentum for n, m in norms.items()},
+        "p of the dropout layer": [m.p for m in adapted.modules() if isinstance(m, nn.Dropout)],
         "logits of one image, alone": alone,
         "logits of the same image, among others": among,
     }
@@ -160,12 +182,29 @@ def two_clouds(rng, first=9, second=14, width=4):
     )
 
 
+FEATURES_AFTERWARDS = "the features afterwards, the first of each domain"
+
+
+def firsts(source, target):
+    """The first row of each, as it is now."""
+    return torch.stack([source[0], target[0]]).clone()
+
+
+def gradients(loss, *leaves):
+    """What a backward pass leaves at `leaves`."""
+    if loss.requires_grad:
+        loss.backward()
+    return [gradient_at(leaf) for leaf in leaves]
+
+
 @probe("coral_loss", points=1)
 def _(coral_loss, rng):
     """The value, for batches of different sizes."""
     source, target = two_clouds(rng)
+    loss = coral_loss(source, target)
     return {
-        "loss of two clouds": coral_loss(source, target),
+        "loss of two clouds": loss,
+        FEATURES_AFTERWARDS: firsts(source, target),
         "loss of two clouds with more features": coral_loss(*two_clouds(rng, 12, 7, 6)),
         "loss of a cloud against itself": coral_loss(source, source),
     }
@@ -174,7 +213,7 @@ def _(coral_loss, rng):
 @probe("coral_loss", points=1)
 def _(coral_loss, rng):
     """A shift of the mean costs nothing, a change of scale does."""
-    source, target = two_clouds(rng)
+    source, target = two_clouds(rng, 11, 11)
     return {
         "loss of a cloud against itself, moved": coral_loss(source, source + 3 * tensor(rng, 1, 4)),
         "loss of a cloud against itself, twice as large": coral_loss(source, 2 * source),
@@ -185,13 +224,9 @@ def _(coral_loss, rng):
 @probe("coral_loss", points=1)
 def _(coral_loss, rng):
     """The loss pulls at both domains."""
-    source, target = two_clouds(rng)
-    source.requires_grad_()
-    target.requires_grad_()
-    loss = coral_loss(source, target)
-    if loss.requires_grad:
-        loss.backward()
-    return {"gradient at the source": source.grad, "gradient at the target": target.grad}
+    source, target = (x.requires_grad_() for x in two_clouds(rng, 10, 10))
+    at_source, at_target = gradients(coral_loss(source, target), source, target)
+    return {"gradient at the source": at_source, "gradient at the target": at_target}
 
 
 # --- mmd2 -------------------------------------------------------------------------------------------------
@@ -219,8 +254,10 @@ def _(mmd2, rng):
     """One bandwidth, batches of different sizes."""
     source, target = two_clouds(rng, 7, 11, 3)
     sigma = float(rng.uniform(0.6, 2.5))
+    value = mmd2(source, target, [sigma])
     return {
-        "value for one bandwidth": mmd2(source, target, [sigma]),
+        "value for one bandwidth": value,
+        FEATURES_AFTERWARDS: firsts(source, target),
         "value for a source that moved away": mmd2(source + 2, target, [sigma]),
     }
 
@@ -250,13 +287,9 @@ def _(mmd2, rng):
 def _(mmd2, rng):
     """The gradient pulls at both domains, also where points coincide."""
     source, target = two_clouds(rng, 5, 7, 3)
-    source, target = torch.cat([source, source[:1]]), torch.cat([target, source[:1]])
-    source.requires_grad_()
-    target.requires_grad_()
-    value = mmd2(source, target, [1.5])
-    if value.requires_grad:
-        value.backward()
-    return {"gradient at the source": source.grad, "gradient at the target": target.grad}
+    source, target = (torch.cat([x, source[:1]]).requires_grad_() for x in (source, target))
+    at_source, at_target = gradients(mmd2(source, target, [1.5]), source, target)
+    return {"gradient at the source": at_source, "gradient at the target": at_target}
 
 
 # --- GradientReversal -------------------------------------------------------------------------------------
@@ -278,6 +311,29 @@ exercise(
 )
 
 
+REFUSED = re.compile(
+    r"(an incorrect number of gradients.*|an invalid gradient at index \d+|a gradient different than None at position \d+"
+    r"|expected Variable or None.*)"
+)
+
+
+def turned(outs, loss, *leaves):
+    """The gradients at `leaves` once `loss(outs)` went backward; in words, where they cannot be had.
+
+    In words: where forward gave no tensor, or PyTorch does not take what backward returned.
+    """
+    for out in outs:
+        if not isinstance(out, torch.Tensor):
+            what = "nothing" if out is None else f"a {type(out).__name__}"
+            return [f"none: forward returned {what} instead of a tensor"] * len(leaves)
+    try:
+        return gradients(loss(*outs), *leaves)
+    except RuntimeError as error:
+        if not (refused := REFUSED.search(str(error))):
+            raise
+        return [f"PyTorch refuses: {refused[1]}"] * len(leaves)
+
+
 @probe("GradientReversal", points=1)
 def _(GradientReversal, rng):
     """Forward, nothing happens."""
@@ -285,7 +341,7 @@ def _(GradientReversal, rng):
     out = GradientReversal.apply(features.clone().requires_grad_(), strength)
     return {
         "what comes out": out,
-        "a graph hangs on it": out.requires_grad,
+        "a graph hangs on it": isinstance(out, torch.Tensor) and out.requires_grad,
         "what comes out of a map of features": GradientReversal.apply(tensor(rng, 2, 3, 2, 2), 1.0),
     }
 
@@ -293,14 +349,15 @@ def _(GradientReversal, rng):
 @probe("GradientReversal", points=1)
 def _(GradientReversal, rng):
     """Backward, the gradient is turned round and scaled."""
-    features, factor = tensor(rng, 5, 3).requires_grad_(), tensor(rng, 5, 3)
-    (GradientReversal.apply(features, float(rng.uniform(0.2, 2.0))) * factor).sum().backward()
-    off = tensor(rng, 4).requires_grad_()
-    (GradientReversal.apply(off, 0.0) * tensor(rng, 4)).sum().backward()
-    return {
-        "gradient that arrives at the features": features.grad,
-        "gradient when the strength is 0": off.grad,
-    }
+    found = {}
+    for words, shape, strength in (
+        ("gradient that arrives at the features", (5, 3), float(rng.uniform(0.2, 2.0))),
+        ("gradient when the strength is 0", (4,), 0.0),
+    ):
+        features, factor = tensor(rng, *shape).requires_grad_(), tensor(rng, *shape)
+        out = GradientReversal.apply(features, strength)
+        (found[words],) = turned([out], lambda out, factor=factor: (out * factor).sum(), features)
+    return found
 
 
 @probe("GradientReversal", points=1)
@@ -309,13 +366,11 @@ def _(GradientReversal, rng):
     body, judge = fill(nn.Linear(4, 3), rng), fill(nn.Linear(3, 1), rng)
     first, second = tensor(rng, 6, 4), tensor(rng, 6, 4)
     strengths = [float(s) for s in rng.uniform(0.2, 2.0, 2)]
-    total = judge(GradientReversal.apply(body(first), strengths[0])).square().sum()
-    total = total + judge(GradientReversal.apply(body(second), strengths[1])).square().sum()
-    total.backward()
-    return {
-        "gradient of the judge's weight": judge.weight.grad,
-        "gradient of the body's weight": body.weight.grad,
-    }
+    outs = [GradientReversal.apply(body(x), s) for x, s in zip((first, second), strengths, strict=True)]
+    at_judge, at_body = turned(
+        outs, lambda *outs: sum(judge(out).square().sum() for out in outs), judge.weight, body.weight
+    )
+    return {"gradient of the judge's weight": at_judge, "gradient of the body's weight": at_body}
 
 
 # --- dann_lambda ------------------------------------------------------------------------------------------
@@ -367,8 +422,10 @@ exercise(
 def _(dann_domain_loss, rng):
     """Mean over all images of both batches, which may differ in size."""
     source, target = tensor(rng, 9, 1) + 1, 2 * tensor(rng, 4, 1)
+    loss = dann_domain_loss(source, target)
     return {
-        "loss of nine source and four target images": dann_domain_loss(source, target),
+        "loss of nine source and four target images": loss,
+        "the logits afterwards, the first of each domain": firsts(source, target),
         "loss when the batches change places": dann_domain_loss(target, source),
         "loss of a judge that knows nothing": dann_domain_loss(torch.zeros(3, 1), torch.zeros(5, 1)),
     }
@@ -381,12 +438,11 @@ def _(dann_domain_loss, rng):
     source = torch.full((3, 1), -size).requires_grad_()
     target = (2 * tensor(rng, 4, 1)).requires_grad_()
     loss = dann_domain_loss(source, target)
-    if loss.requires_grad:
-        loss.backward()
+    at_source, at_target = gradients(loss, source, target)
     return {
         "loss when the judge is sure that three source images are target": loss,
-        "gradient at the source's logits": source.grad,
-        "gradient at the target's logits": target.grad,
+        "gradient at the source's logits": at_source,
+        "gradient at the target's logits": at_target,
     }
 
 
@@ -417,13 +473,32 @@ def opinions(rng, count=14, classes=4):
     return logits + 4 * tensor(rng, count, 1)  # adding the same number to a row changes no probability
 
 
+def certain(rng, sure, count=9, classes=4):
+    """Logits of `count` images, of which `sure` give a class all probability there is, 1 to the last digit."""
+    logits = tensor(rng, count, classes) / 2
+    rows = torch.from_numpy(rng.permutation(count)[:sure].copy())
+    logits[rows] = 0
+    logits[rows, torch.from_numpy(rng.integers(0, classes, sure))] = 50
+    return logits
+
+
 @probe("pseudo_labels", points=1)
 def _(pseudo_labels, rng):
     """Who is chosen: the positions, in order, of the images whose best class reaches the threshold."""
     logits = opinions(rng)
     indices, _ = pseudo_labels(logits, 0.9)
     low, _ = pseudo_labels(logits, 0.3)
-    return {"positions above 0.9": indices, "positions above 0.3": low}
+    four = certain(rng, 4)
+    single, _ = pseudo_labels(certain(rng, 1), 0.99)
+    return {
+        "positions above 0.9": indices,
+        "positions above 0.3": low,
+        "positions above 0.9, and at a threshold of 1 that four images reach exactly": [
+            pseudo_labels(four, threshold)[0] for threshold in (0.9, 1.0)
+        ],
+        "position when one image alone is sure": single,
+        "logits of the first image, afterwards": logits[0],
+    }
 
 
 @probe("pseudo_labels", points=1)
@@ -436,7 +511,8 @@ def _(pseudo_labels, rng):
         "labels above 0.9": labels,
         "kind of the labels": str(labels.dtype),
         "labels of all, at a threshold of 0": pseudo_labels(logits, 0.0)[1],
-        "how many of each come back when nobody is sure": [len(part) for part in nobody],
+        "label when one image alone is sure": pseudo_labels(certain(rng, 1), 0.99)[1],
+        "positions and labels when nobody is sure": list(nobody),
         "as many labels as positions": [len(indices), len(labels)],
     }
 
@@ -523,12 +599,14 @@ def _(adapt_without_labels, rng):
     """At least 80 % of handwriting that the network has never seen."""
     model, source = reader_of_print(int(rng.integers(1000, 100_000)))
     target, new, digits = handwriting(rng)
-    adapted = adapt_without_labels(copy.deepcopy(model), source, target)
+    adapted = adapt_without_labels(copy.deepcopy(model), copy.deepcopy(source), target)
     with torch.no_grad():
-        alone = torch.cat([adapted(image[None]).argmax(dim=1) for image in new])
+        answers = [adapted(image[None]) for image in new]
+    alone = torch.cat([answer.argmax(dim=1) for answer in answers])
     return {
         "digits as the network reads them, one image at a time": alone,
         "true digits": digits,
+        "shape of the answer to one image": list(answers[0].shape),
         "parts in training mode": [name for name, part in adapted.named_modules() if part.training],
         "what changed in the network": what_changed(model, adapted),
         "better than guessing": bool((alone == digits).double().mean() > 0.3),
