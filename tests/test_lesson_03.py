@@ -92,20 +92,27 @@ def test_mmd_agrees_with_scikit_learns_kernel(
 def test_biased_and_unbiased_mmd_differ_by_the_pairs_of_a_point_with_itself(
     answers: dict[str, Any], features: tuple[Tensor, Tensor]
 ) -> None:
-    """Gretton et al. (2012): eq. 5 is never negative, eq. 3 can be; both agree as the batches grow."""
-    source, target = features
-    biased = float(answers["mmd2"](source, target, [1.5]))
-    gamma = 1 / (2 * 1.5**2)
-    unbiased = -2 * rbf_kernel(source.numpy(), target.numpy(), gamma).mean()
+    """Gretton et al. (2012): eq. 5 is never negative, eq. 3 can be; both agree as the batches grow.
+
+    They differ by (k(x, x) - mean kernel) / n of each domain, where k(x, x) is the number of bandwidths.
+    """
+    source, target = (x.numpy() for x in features)
+    sigmas = [0.7, 1.5, 4.0]
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return sum(rbf_kernel(x, y, 1 / (2 * sigma**2)) for sigma in sigmas)
+
+    biased = float(answers["mmd2"](*features, sigmas))
+    unbiased = -2 * kernel(source, target).mean()
     excess = 0.0
     for x in (source, target):
-        kernel, n = rbf_kernel(x.numpy(), gamma=gamma), len(x)
-        mean = (kernel.sum() - n) / (n * (n - 1))
+        pairs, n = kernel(x, x), len(x)
+        mean = (pairs.sum() - np.trace(pairs)) / (n * (n - 1))
         unbiased += mean
-        excess += (1 - mean) / n
+        excess += (len(sigmas) - mean) / n
     assert biased - unbiased == pytest.approx(excess)
     assert biased > unbiased
-    assert float(answers["mmd2"](source, source, [1.5])) == pytest.approx(0, abs=1e-12)
+    assert float(answers["mmd2"](features[0], features[0], sigmas)) == pytest.approx(0, abs=1e-12)
 
 
 def test_mmd_has_a_gradient_where_points_coincide(answers: dict[str, Any]) -> None:

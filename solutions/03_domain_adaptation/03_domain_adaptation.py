@@ -45,7 +45,7 @@ FULL = replace(CLEAN, zoom=1.4)  # print, cut out so that a digit fills its imag
 #
 # What one can see and undo needs no adaptation: the handwritten digits were cut out tightly, so the printed ones are drawn just as large.
 #
-# Who may see what:
+# Who may see what (the handwriting: Alpaydin and Kaynak 1998):
 #
 # | part | size | used for |
 # |---|---|---|
@@ -182,11 +182,12 @@ ShiftDial(starts[0], source_test.images[::25], source_test.labels[::25], classes
 # %% [markdown]
 # That accuracy gap we know only because we looked at labels. But *whether two heaps of images differ* needs none: train
 # a classifier to tell print from handwriting, a **judge**. The better it does on unseen images, the further apart the
-# domains. Ben-David et al. (2006) turned its error ε into a distance,
+# domains. Ben-David et al. (2006) turned its error ε into a distance:
 #
-# $$\hat d_A = 2\,(1 - 2\,\varepsilon),$$
+# $$\hat d_A = 2\,(1 - 2\,\varepsilon)$$
 #
-# and bounded what we cannot see by what we can (here in words; the theorem is about the best possible judge of a kind):
+# Ben-David et al. (2010) bound what we cannot see by what we can. In words (the theorem's judge is the best that can be made of two classifiers like
+# ours, by asking where they disagree):
 #
 # > error on the target ≤ error on the source + half the distance + λ*
 #
@@ -362,7 +363,7 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
 # k(x, y) = \sum_\sigma \exp\!\Big(-\frac{\lVert x - y \rVert^2}{2\sigma^2}\Big)$$
 #
 # The bars are means over all pairs. If points of a domain are nearer to their own kind than to the others, the value is
-# positive. Several bandwidths σ are added, so that near and far both count.
+# positive. Several bandwidths σ are added, so that near and far both count. Long et al. (2015) made such a sum of kernels the loss of a deep network.
 #
 # ### Exercise · MMD
 # {exercise:mmd2}
@@ -398,7 +399,8 @@ def mmd2(source: Tensor, target: Tensor, bandwidths: list[float]) -> Tensor:
 # %% [markdown]
 # **Biased or not?** Leave out the pairs of a point with itself and divide by n(n − 1), and you have the *unbiased* estimate
 # (U-statistic). It is right on average, but it can be negative, and is not 0 for two equal batches. As a loss both
-# pull alike; as a *number* they differ by about (1 − mean kernel)(1/n + 1/m), which for small batches is more than the thing itself.
+# pull alike; as a *number* they differ by about (k(x, x) − mean kernel)(1/n + 1/m), where k(x, x) is the number of bandwidths. For small batches of
+# nearly equal domains that is more than the thing itself.
 # Conventions for σ differ as well: scikit-learn's γ is 1/(2σ²), other code leaves out the 2, or calls σ² the bandwidth.
 #
 # See the difference to CORAL: a round cloud and a ring, made so that mean and covariance agree.
@@ -693,8 +695,8 @@ def with_guesses(model: nn.Module, threshold: float = 0.9) -> Callable:
 # %% [markdown]
 # ## Side by side
 #
-# Every method starts from the same network, sees the same images, has the same number of steps, and each loss is weighed with 1. (How one
-# could choose a weight without labels is a question of its own, below.) About five seconds.
+# Every method starts from the same network, sees the same images, has the same number of steps, and each loss is weighed with 1; DANN trains at half
+# the others' learning rate. (How one could choose a weight without labels is a question of its own, below.) About five seconds.
 
 
 # %% tags=["demo"]
@@ -750,7 +752,7 @@ Not one of them needed a label. And not one of them could have told *you*, witho
 # %% [markdown]
 # ## Before and after
 #
-# Two hundred printed digits (filled) and as many handwritten ones (hollow), on the two main directions of their features. Each
+# Two hundred printed digits (filled) and 160 handwritten ones (hollow), on the two main directions of their features. Each
 # frame is a network; colours are digits, which only we can see. What does the gap between the clouds say, and what do the colours say?
 
 # %% tags=["demo"]
@@ -891,7 +893,7 @@ def looks(images: Tensor) -> Tensor:
 
 
 def neighbours(images: Tensor, count: int = 4) -> Tensor:
-    """Links between images that look alike, [N, N]; weights as in Zhou et al. 2003."""
+    """Links between images that look alike, [N, N], scaled as in Zhou et al. 2003."""
     pixels = looks(images)
     nearest = (pixels @ pixels.T).fill_diagonal_(-1).topk(count, dim=1).indices
     linked = torch.zeros(len(images), len(images)).scatter_(1, nearest, 1.0)
@@ -1105,9 +1107,9 @@ least one of the two methods is wrong on {unlike["0 to 4 only"] / 2:.0%} or more
 # - **Reverse validation** (Zhong et al. 2010): let the adapted network's guesses teach a new one, adapt that one back, and examine it on the
 #   *source*, which has labels.
 #
-# All of them can be fooled, for the surest network of all is one that has given a whole cloud the wrong name. In this lesson every weight is 1, as
-# in most papers, and all methods share learning rate and number of steps. The programme `benchmarks/domain_adaptation.py` can also
-# choose a weight by the second sign, and set that against a choice by labels.
+# All of them can be fooled, for the surest network of all is one that has given a whole cloud the wrong name. *Side by side*, every weight was
+# 1 and all methods took equally many steps, DANN at half the others' learning rate. The programme `benchmarks/domain_adaptation.py` can also choose
+# a weight by the sign "sure, and even", and set that against a choice by labels.
 #
 # To be honest about our own choices: that judges want separate batches and a trained start; that four neighbours, 3 % of one's own opinion
 # and two rounds of twelve steps are good numbers for the last exercise: all this we know because we looked at labels of the *training half*, on eight draws,
@@ -1119,7 +1121,7 @@ least one of the two methods is wrong on {unlike["0 to 4 only"] / 2:.0%} or more
 # ## Limits
 #
 # - The domains are kind: the same ten classes, the same shares, one digit in the middle. Where the classes differ, matching clouds is the
-#   wrong goal, as you saw; *partial* and *open-set* adaptation are fields of their own.
+#   wrong goal, as you saw; *partial* (Cao et al. 2018) and *open-set* adaptation are fields of their own.
 # - Telling the network that all digits are equally frequent is knowledge about the target, a label of a sort. Where it is wrong, `even` does
 #   what MMD did to the zeros to fours. And neighbours help only where pixels that look alike mean the same; for photos one would ask for
 #   neighbours among features.
