@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from tlkit.build.course import find_lessons
 from tlkit.build.right import right_answers
 from tlkit.build.text import expand
+from tlkit.data import digits_split
 from tlkit.exercises.judge import Verdict, judge
 from tlkit.exercises.load import load_probes
 from tlkit.exercises.measure import measure
@@ -271,6 +273,35 @@ def test_two_networks_that_disagree_err_at_least_as_often_together() -> None:
     for _ in range(20):
         truth, one, other = generator.integers(0, 4, (3, 50))
         assert (one != truth).mean() + (other != truth).mean() >= (one != other).mean()
+
+
+# --- what the text says -----------------------------------------------------------------------------------
+
+
+def text_of_the_lesson() -> str:
+    """The lesson as it is read, on one line."""
+    source = (ROOT / "solutions/03_domain_adaptation/03_domain_adaptation.py").read_text("utf-8")
+    return " ".join(source.replace("\n# ", "\n").split())
+
+
+def test_every_reference_is_cited_where_it_is_used() -> None:
+    """First author and year of each entry of the list stand in the text before it."""
+    text, references = text_of_the_lesson().split("## References")
+    entries = references.split(" **Next:**")[0].split(" - ")[1:]
+    assert len(entries) == 13
+    for entry in entries:
+        author = re.match(r"(?:[A-Z]\.-?)+ ([^\s,]+)", entry)
+        year = re.findall(r"\b(?:19|20)\d\d\b", entry)[-1]
+        assert author is not None
+        assert re.search(rf"{author[1]}[^.]{{0,20}}(?:al\.)? \(?{year}", text), entry
+
+
+def test_the_map_shows_as_many_digits_as_the_text_says() -> None:
+    """Every fifth of 1,000 printed and of 800 handwritten ones."""
+    parts = 'source.subset(slice(0, None, 5)), "handwritten": test.subset(slice(0, None, 5))'
+    assert parts in text_of_the_lesson()
+    assert len(digits_split()[1].subset(slice(0, None, 5))) == 160
+    assert "Two hundred printed digits (filled) and 160 handwritten ones" in text_of_the_lesson()
 
 
 # --- what a check says of wrong answers -------------------------------------------------------------------
