@@ -1261,7 +1261,8 @@ def _(logits, threshold):
 # --- adapt_without_labels ---------------------------------------------------------------------------------
 
 READ = "digits as the network reads them, one image at a time"
-accept("adapt_without_labels", READ, agreement_with="true digits", at_least=0.80)
+# 80 %, and two points for luck: with 247 digits the share of right ones varies by about as much
+accept("adapt_without_labels", READ, agreement_with="true digits", at_least=0.78)
 accept("adapt_without_labels", "what changed in the network", clue=True)
 accept("adapt_without_labels", "better than guessing", clue=True)
 
