@@ -202,3 +202,36 @@ def test_l2_sp_from_zero_is_weight_decay(answers: dict[str, Any]) -> None:
     torch.optim.SGD(other.parameters(), lr=0.1, weight_decay=0.3).step()
     for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.fixture(scope="module")
+def whereabouts() -> Callable[..., dict[str, Any]]:
+    """What the check of `fine_tune` says of a network's weights, asked of any network."""
+    lesson = next(lesson for lesson in find_lessons(ROOT) if lesson.name == "02_fine_tuning")
+    (probe,) = load_probes(lesson.folder).probes["fine_tune"]
+    measure = probe.measure.__globals__["whereabouts"]
+    given, before = load_backbone("glyphnet"), load_backbone("glyphnet", pretrained=False, seed=0)
+    return lambda model: dict(zip(("likeness", "words"), measure(model, given, before).values(), strict=True))
+
+
+def test_the_check_knows_the_network_that_it_gave(whereabouts: Callable[..., dict[str, Any]]) -> None:
+    """Also in another container, and with noise as long as the weights themselves; cosine 1/√2 then."""
+    model = load_backbone("glyphnet")
+    assert whereabouts(model) == {"likeness": 1.0, "words": "it has not moved"}
+    assert whereabouts(nn.Sequential(model.body, nn.Linear(3, 10)))["likeness"] == 1.0
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            noise = torch.randn_like(p)
+            p += noise * p.norm() / noise.norm()
+    assert 0.5 <= whereabouts(model)["likeness"] <= 0.8
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fresh_weights_are_not_taken_for_the_pretrained_ones(
+    whereabouts: Callable[..., dict[str, Any]], seed: int
+) -> None:
+    """Those of seed 0 are where the pretraining began, and still like them; that does not count."""
+    fresh = load_backbone("glyphnet", pretrained=False, seed=seed)
+    assert whereabouts(fresh) == {"likeness": 0.0, "words": "it did not start there"}
+    assert whereabouts(nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten()))["likeness"] == 0.0

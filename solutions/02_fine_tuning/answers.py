@@ -124,13 +124,30 @@ def _(model):
 @misconception(
     "trainable_summary",
     "first_batchnorm_only",
-    hint="You look at one BatchNorm layer of each block and let it speak for the others. A block can hold several, in "
+    hint="The first BatchNorm layer of each block speaks for the others. A block can hold several, in "
     'different modes; then say "mixed".',
 )
 def _(model):
     def mode(block):
         layer = next((m for m in block.modules() if isinstance(m, _BatchNorm)), None)
         return "none" if layer is None else "batch" if layer.training else "running"
+
+    return _summary(model, batchnorm=mode)
+
+
+@misconception(
+    "trainable_summary",
+    "last_batchnorm_only",
+    hint="The last BatchNorm layer of each block decides: a loop that sets the mode anew at each layer forgets those before. "
+    'Collect the modes of all, and where they differ say "mixed".',
+)
+def _(model):
+    def mode(block):
+        found = "none"
+        for layer in block.modules():
+            if isinstance(layer, _BatchNorm):
+                found = "batch" if layer.training else "running"
+        return found
 
     return _summary(model, batchnorm=mode)
 
@@ -197,6 +214,14 @@ def _(model, base_lr, decay):
         for depth, block in enumerate(_blocks(model))
         for p in block.parameters()
     ]
+
+
+@alternative("layerwise_lr_groups", "names beside the parameters, and generators, as PyTorch takes them")
+def _(model, base_lr, decay):
+    return (
+        {"params": block.named_parameters(), "lr": base_lr * decay**depth}
+        for depth, block in enumerate(_blocks(model))
+    )
 
 
 @alternative("layerwise_lr_groups", "through the library's parameter_groups")
@@ -284,12 +309,35 @@ def _(model, base_lr, decay):
 @misconception(
     "layerwise_lr_groups",
     "lr_scale",
-    hint="You keep the factor under a key of its own (`lr_scale` or the like). PyTorch's optimizers accept any key and read none "
-    "but `lr`, so every block would learn at the full rate. Put the finished rate under `lr`.",
+    hint="All your groups have the rate `base_lr` under `lr`, and other numbers under a key of their own (`lr_scale` or the like). "
+    "PyTorch's optimizers accept any key and take the rate from `lr` alone. Put the finished rate there.",
 )
 def _(model, base_lr, decay):
     return [
         {"params": list(b.parameters()), "lr": base_lr, "lr_scale": decay**i}
+        for i, b in enumerate(_blocks(model))
+    ]
+
+
+@misconception(
+    "layerwise_lr_groups",
+    "decay_lost",
+    hint="All your groups have the rate `base_lr`: `decay` has no part in it. Each block below the head gets the rate of the "
+    "one above it, times `decay`.",
+)
+def _(model, base_lr, decay):
+    return [{"params": list(b.parameters()), "lr": base_lr} for b in _blocks(model)]
+
+
+@misconception(
+    "layerwise_lr_groups",
+    "no_lr_key",
+    hint="Your groups have no key `lr`. PyTorch's optimizers take the rate from that key alone, and give a group without it "
+    "their own default.",
+)
+def _(model, base_lr, decay):
+    return [
+        {"params": list(b.parameters()), "learning_rate": base_lr * decay**i}
         for i, b in enumerate(_blocks(model))
     ]
 
@@ -415,8 +463,8 @@ def _(step, total_steps, warmup_steps):
 @misconception(
     "warmup_cosine",
     "no_warmup_fails",
-    hint="With `warmup_steps = 0` your formula divides by zero. No warm-up is a choice like any other; the branch for the "
-    "warm-up must not be entered then.",
+    hint="With `warmup_steps = 0` your formula divides by zero. No warm-up is a choice like any other: then nothing may "
+    "be divided by it.",
 )
 def _(step, total_steps, warmup_steps):
     up = (step + 1) / warmup_steps
@@ -588,6 +636,31 @@ def _(epoch, blocks):
     return learning
 
 
+@misconception(
+    "unfreeze_at",
+    "list_turned_round",
+    hint="`reverse()` turns the caller's own list round, and in the next epoch the head is where the input was. "
+    "`blocks[::-1]` or `reversed(blocks)` leave it as it was.",
+)
+def _(epoch, blocks):
+    blocks.reverse()
+    return blocks[: epoch + 1]
+
+
+@misconception(
+    "unfreeze_at",
+    "list_put_back_in_another_order",
+    hint="You take names out of the caller's own list and put them back in another order, so the next epoch thaws the wrong "
+    "block. Read the list, make a new one, and leave it as it was.",
+)
+def _(epoch, blocks):
+    learning = []
+    for _ in range(min(epoch + 1, len(blocks))):
+        learning.append(blocks.pop())
+    blocks.extend(learning)
+    return learning
+
+
 # --- batchnorm_eval ---------------------------------------------------------------------------------------
 
 
@@ -619,13 +692,27 @@ def _(model):
 @misconception(
     "batchnorm_eval",
     "eval_once",
-    hint="You call `eval()` on the BatchNorm layers once, and the next `model.train()` undoes it: every training loop calls that at "
-    "the start of each epoch. Make the wish outlast it.",
+    hint="After `model.train()` all BatchNorm layers are in training mode. Either you call `eval()` on them once, which the next "
+    "`model.train()` undoes, and every training loop calls that; or your loop does not find them: `model.children()` goes one level "
+    "deep, `model.modules()` to every depth.",
 )
 def _(model):
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
             layer.eval()
+    return model
+
+
+@misconception(
+    "batchnorm_eval",
+    "deaf_but_not_in_eval",
+    hint="Your BatchNorm layers no longer hear `train()` nor `eval()`, but nobody put them in evaluation mode: in a model that comes "
+    "in training mode they stay there for good. Call `layer.eval()` before you make them deaf.",
+)
+def _(model):
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.train = lambda mode=True, layer=layer: layer
     return model
 
 
@@ -671,8 +758,9 @@ def _(model):
 @misconception(
     "batchnorm_eval",
     "momentum_zero",
-    hint="With momentum 0 the statistics stand still, but in `train()` BatchNorm does not use them: it normalises with the mean and "
-    "variance of the batch, so an image's logits depend on its neighbours. Evaluation mode is what uses them.",
+    hint="The statistics stand still (momentum 0, or `track_running_stats = False`), but in `train()` BatchNorm does not use them: it "
+    "normalises with the mean and variance of the batch, so an image's logits depend on its neighbours. Evaluation mode is what "
+    "uses them.",
 )
 def _(model):
     for layer in model.modules():
@@ -684,8 +772,8 @@ def _(model):
 @misconception(
     "batchnorm_eval",
     "statistics_dropped",
-    hint="`track_running_stats = False`, or dropping the running statistics, does the opposite: without them BatchNorm uses the "
-    "batch in either mode. They were learned from many letters; keep them and use them.",
+    hint="You drop the running statistics: without them BatchNorm uses the batch in either mode. They were learned from many "
+    "letters; keep them and use them.",
 )
 def _(model):
     for layer in model.modules():
@@ -738,8 +826,8 @@ def _(model):
 @misconception(
     "batchnorm_eval",
     "last_one_only",
-    hint="Only the last BatchNorm layer is held. A `lambda` made in a loop looks its variable up when it is *called*, and then all of "
-    "them mean the last layer. Bind it: `lambda mode=True, layer=layer: layer`; or see that the loop visits all layers.",
+    hint="Only the last BatchNorm layer is held. Does the line that holds it stand behind the loop, where `layer` is the last "
+    "one? Inside the loop it is run for each.",
 )
 def _(model):
     layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
@@ -854,11 +942,40 @@ def _(model, start, alpha, beta):
 @misconception(
     "l2_sp",
     "a_plain_number",
-    hint="The value is right, but it is cut off from the graph (`.item()`, `.detach()` or `no_grad`), so it has no gradient: "
-    "you would add a constant to the loss, and nothing would be held.",
+    hint="No gradient reaches any parameter: somewhere on the way the penalty is cut off from them (`.item()`, `float()`, `.data`, "
+    "`.detach()` or `no_grad`). You would add a constant to the loss, and nothing would be held.",
 )
 def _(model, start, alpha, beta):
     return _penalty(model, start, alpha, beta).detach()
+
+
+@misconception(
+    "l2_sp",
+    "last_parameter_only",
+    hint="Only the last parameter of each kind is penalised: a loop that sets the sum anew at each parameter forgets those before. "
+    "Add to it.",
+)
+def _(model, start, alpha, beta):
+    for name, p in model.named_parameters():
+        if name in start:
+            old = (p - start[name]).square().sum()
+        else:
+            new = p.square().sum()
+    return alpha / 2 * old + beta / 2 * new
+
+
+@misconception(
+    "l2_sp",
+    "by_its_name",
+    hint="You tell by its name, `head` or `body`, what is new. A block of the body can be new as well: what was transferred is "
+    "what `start` names.",
+)
+def _(model, start, alpha, beta):
+    total = torch.zeros(())
+    for name, p in model.named_parameters():
+        new = name.startswith("head")
+        total = total + (beta / 2 * p.square().sum() if new else alpha / 2 * (p - start[name]).square().sum())
+    return total
 
 
 @misconception(
@@ -896,14 +1013,31 @@ def _(model, images, labels):
 
     model.head = linear_probe(extract(model.body, images), labels, 10, l2=0.1).as_linear()
     fit(model, (images, labels), epochs=3, lr=0.02, optimizer="sgd", batch_size=25, progress=False)
+    return nn.Sequential(model.body, model.head)
+
+
+@alternative("fine_tune", "a random head, everything at a high rate, four passes: far, and yet from the given start")
+def _(model, images, labels):
+    from tlkit import fit
+
+    factor = right("warmup_cosine")
+    fit(
+        _random_head(model),
+        (images, labels),
+        epochs=4,
+        lr=1e-2,
+        batch_size=10,
+        schedule=lambda step, total: factor(step, total, total // 10),
+        progress=False,
+    )
     return model
 
 
 @misconception(
     "fine_tune",
     "frozen",
-    hint="The body has not moved: this is the linear probe of lesson 01, the mark that you are asked to beat. The letters were "
-    "large and centred, these digits are small and anywhere; let the body learn that.",
+    hint="The body's weights have not moved: a head on frozen features is lesson 01, and the mark that you are asked to beat. The "
+    "letters were large and centred, these digits are small and anywhere; let the body learn that.",
 )
 def _(model, images, labels):
     from tlkit import extract, linear_probe
@@ -915,8 +1049,8 @@ def _(model, images, labels):
 @misconception(
     "fine_tune",
     "from_scratch",
-    hint="You train a network with fresh weights. Five hundred small digits and a few passes teach it little; "
-    "what was learned on letters is much the better place to start.",
+    hint="What comes back is not the network that you were given: its weights have nothing in common with the pretrained ones. "
+    "Fresh weights learn little from five hundred digits in a few passes; start from `model` and keep its body.",
 )
 def _(model, images, labels):
     from tlkit import fit, load_backbone
@@ -928,22 +1062,43 @@ def _(model, images, labels):
 
 @misconception(
     "fine_tune",
-    "rate_too_high",
-    hint="Your learning rate destroys the network: what was pretrained is overwritten in the first steps. Look again at the sweep "
-    "of learning rates, and go down by a factor of ten or thirty.",
+    "another_network",
+    hint="It reads enough of them, but it is not the network that you were given: its weights have nothing in common with the "
+    "pretrained ones. With more passes, or a network made for these forms, it goes without transfer; here `model` is to be tuned.",
 )
 def _(model, images, labels):
     from tlkit import fit
 
-    fit(_random_head(model), (images, labels), epochs=1, lr=0.1, batch_size=25, progress=False)
+    def layer(inputs, outputs, stride):
+        convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        stages = [layer(1, 16, 2), layer(16, 32, 1), layer(32, 32, 2), layer(32, 64, 1)]
+        blind = nn.Sequential(*stages, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    fit(blind, (images, labels), epochs=6, lr=3e-3, batch_size=10, progress=False)
+    return blind
+
+
+@misconception(
+    "fine_tune",
+    "rate_too_high",
+    hint="Your learning rate is too high: the weights have gone far from the pretrained ones, and what those knew is overwritten. Look "
+    "again at the sweep of learning rates, and go down by a factor of ten or thirty.",
+)
+def _(model, images, labels):
+    from tlkit import fit
+
+    fit(_random_head(model), (images, labels), epochs=1, lr=0.02, batch_size=25, progress=False)
     return model
 
 
 @misconception(
     "fine_tune",
     "rate_too_low",
-    hint="Your learning rate is so small that nothing happens: the random head is still random when the training ends. Begin with "
-    "the probe's head, or go up by a factor of ten or a hundred.",
+    hint="Your learning rate is so small that hardly anything happens: the body stands where it stood, and if your head is random, "
+    "it still is. Go up by a factor of ten or a hundred.",
 )
 def _(model, images, labels):
     from tlkit import fit
@@ -966,6 +1121,13 @@ def _(model, images, labels):
 
 
 accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.68)
+accept(
+    "fine_tune",
+    "likeness of the body's weights to the pretrained ones (1: the same, 0: none)",
+    at_least=0.2,  # fine-tuned at any rate that leaves a network that reads: 0.43 and more; from scratch: 0.0
+)
 accept("fine_tune", "where the body is", clue=True)
+accept("batchnorm_eval", "what BatchNorm went by", clue=True)
+accept("layerwise_lr_groups", "where numbers stand in the groups", clue=True)
 accept("layerwise_lr_groups", rtol=1e-4, atol=1e-8)
 accept("l2_sp", rtol=1e-4, atol=1e-5)

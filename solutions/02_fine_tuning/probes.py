@@ -6,24 +6,28 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlkit.exercises import exercise, fill, probe, question, tensor
+from tlkit.exercises import exercise, fill, gradient_at, probe, question, tensor
 
 
 def network(rng):
     """A pretrained network in miniature: body (stem, stage1, pool, project) and head, widths and values from rng.
 
-    BatchNorm of two kinds, one block with two BatchNorm layers inside an inner block, one block without
-    parameters, and Dropout (with p = 0, so that nothing depends on chance).
+    BatchNorm of two kinds, one block with two BatchNorm layers of its own and a third inside an inner block,
+    one block without parameters, and Dropout (with p = 0, so that nothing depends on chance).
     """
     width, classes = int(rng.integers(3, 7)), int(rng.integers(3, 9))
-    inner = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+    inner = nn.Sequential(
+        nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU()
+    )
     body = OrderedDict(
         stem=nn.Sequential(nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
         stage1=nn.Sequential(
-            inner,
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(2 * width),
-            nn.ReLU(),
+            inner,
         ),
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         project=nn.Sequential(
@@ -41,6 +45,11 @@ def images(rng, count):
 def norms(model):
     """The BatchNorm layers of `network`, in order."""
     return [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+
+
+def named(names):
+    """Names in one text, so that a difference shows all of them; "none" if there are none."""
+    return ", ".join(name or "the model itself" for name in names) or "none"
 
 
 def statistics(model):
@@ -111,12 +120,12 @@ def _(trainable_summary, rng):
         found[f"mode of each block's BatchNorm, {words} model"] = column(
             trainable_summary(model), "batchnorm"
         )
-    model = network(rng)
-    inner = norms(model)
-    inner[1].train()  # inside stage1, the other one stays in eval
-    found["mode of BatchNorm in a block where one of two layers is in train()"] = column(
-        trainable_summary(model), "batchnorm"
-    )
+    for which, place in {"first": 0, "second": 1, "last, which is nested,": 2}.items():
+        model = network(rng)
+        norms(model.body.stage1)[place].train()
+        found[f"mode where of stage1's three BatchNorm layers only the {which} is in train()"] = column(
+            trainable_summary(model), "batchnorm"
+        )
     return found
 
 
@@ -140,21 +149,31 @@ exercise(
 
 
 def rate_of_each(groups, model):
-    """{parameter name: its learning rate in the groups}; None where no group has it."""
+    """{parameter name: its learning rate in the groups}, or in words why it has none."""
     rates = {}
     for group in groups:
         for parameter in group["params"]:
-            rates[id(parameter)] = group.get("lr")
-    return {name: rates.get(id(parameter)) for name, parameter in model.named_parameters()}
+            rates[id(parameter)] = group.get("lr", "in a group without lr")
+    return {name: rates.get(id(parameter), "in no group") for name, parameter in model.named_parameters()}
 
 
 def as_lists(groups):
-    """The groups with their parameters in lists; a generator would be used up by the first who looks."""
+    """The groups with their parameters in lists; a generator would be used up by the first who looks.
+
+    PyTorch's optimizers take pairs of name and parameter as well.
+    """
     made = []
     for group in groups:
         params = group["params"]
-        made.append({**group, "params": [params] if isinstance(params, torch.Tensor) else list(params)})
+        params = [params] if isinstance(params, torch.Tensor) else list(params)
+        made.append({**group, "params": [p[1] if isinstance(p, tuple) else p for p in params]})
     return made
+
+
+def where_numbers_stand(groups):
+    """In words: do the groups hold numbers only under `lr`, or elsewhere too?"""
+    keys = {key for group in groups for key, value in group.items() if isinstance(value, (int, float))}
+    return "under lr and under other keys" if keys - {"lr", "weight_decay"} else "under lr alone"
 
 
 @probe("layerwise_lr_groups", points=1)
@@ -168,6 +187,7 @@ def _(layerwise_lr_groups, rng):
         "base_lr and decay": [base_lr, decay],
         "learning rate of each parameter": rate_of_each(groups, model),
         "parameters that stand in two groups": len(listed) - len(set(listed)),
+        "where numbers stand in the groups": where_numbers_stand(groups),
     }
 
 
@@ -200,11 +220,12 @@ def _(layerwise_lr_groups, rng):
     model.body.stem.requires_grad_(False)
     model.body.stage1.requires_grad_(False)
     groups = as_lists(layerwise_lr_groups(model, base_lr, decay))
+    blocks = {**dict(model.body.named_children()), "head": model.head}
     return {
         "learning rate of each parameter, stem and stage1 frozen": rate_of_each(groups, model),
-        "parameters that are frozen afterwards": [
-            n for n, p in model.named_parameters() if not p.requires_grad
-        ],
+        "blocks with frozen parameters afterwards": named(
+            name for name, block in blocks.items() if not all(p.requires_grad for p in block.parameters())
+        ),
     }
 
 
@@ -344,14 +365,17 @@ def _(unfreeze_at, rng):
 def _(unfreeze_at, rng):
     """The input's block comes last, and then everything goes on learning."""
     blocks = block_names(rng)
-    given = list(blocks)
     last, later = len(blocks) - 1, len(blocks) + int(rng.integers(0, 3))
-    return {
+    found = {
         "learning in the epoch before all do": names_in_order(unfreeze_at(last - 1, list(blocks)), blocks),
-        "learning in the first epoch in which all do": names_in_order(unfreeze_at(last, given), blocks),
-        "learning in some later epoch": names_in_order(unfreeze_at(later, given), blocks),
-        "the list of blocks afterwards": given,
+        "learning in the first epoch in which all do": names_in_order(
+            unfreeze_at(last, list(blocks)), blocks
+        ),
+        "learning in some later epoch": names_in_order(unfreeze_at(later, list(blocks)), blocks),
     }
+    given = list(blocks)
+    unfreeze_at(int(rng.integers(1, last)), given)  # a single call: a second may undo what the first did
+    return {**found, "the caller's list after one call": named(map(str, given))}
 
 
 # --- batchnorm_eval ---------------------------------------------------------------------------------------
@@ -367,8 +391,8 @@ exercise(
         "`model.train()`, while every weight in the network still learns.",
         "There are several classes of them, `nn.BatchNorm1d` and `nn.BatchNorm2d` among others. `.train()` of a model calls "
         "`.train()` of each child: lesson 01 showed how one module can be made deaf to it.",
-        "For each such layer: `layer.eval()`, then `layer.train = lambda mode=True, layer=layer: layer`. Mind the "
-        "`layer=layer`: without it all of them would remember the last one of the loop.",
+        "For each such layer, inside the loop: `layer.eval()`, then `layer.train = lambda mode=True, layer=layer: layer`. "
+        "The first puts it in evaluation mode, the second keeps it there; `layer=layer` lets each return itself, as `.train()` does.",
     ),
 )
 
@@ -376,20 +400,31 @@ exercise(
 @probe("batchnorm_eval", points=1)
 def _(batchnorm_eval, rng):
     """In train() the running statistics are used, and stay."""
-    model, x = network(rng), 2 * images(rng, 5) + 1
+    model, x = network(rng).train(), 2 * images(rng, 5) + 1
     model = batchnorm_eval(model)
     model.train()
+    before = statistics(model)
     with torch.no_grad():
         alone = model(x)
         together = model(torch.cat([x, 3 * images(rng, 6) - 1]))[:5]
         model.eval()
         model.train()
         model(5 * images(rng, 7))
+    after = statistics(model)
     return {
         "logits of five images in train()": alone,
         "logits of the same five beside six others": together,
-        "running statistics after three batches": statistics(model),
+        "running statistics after three batches": after,
+        "what BatchNorm went by": went_by(torch.allclose(alone, together, atol=1e-4), before, after),
     }
+
+
+def went_by(same, before, after):
+    """In words: the batch or the running statistics, and what became of these."""
+    if before is None or after is None:
+        return "no running statistics are there"
+    used = "its running statistics" if same else "the batch"
+    return f"{used}; the running statistics {'stood still' if torch.equal(before, after) else 'moved'}"
 
 
 @probe("batchnorm_eval", points=1)
@@ -401,27 +436,35 @@ def _(batchnorm_eval, rng):
     loss = F.cross_entropy(model(x), labels)
     if loss.requires_grad:
         loss.backward()
-    weights = [layer.weight.grad for layer in norms(model)]
     return {
-        "parameters that learn": [name for name, p in model.named_parameters() if p.requires_grad],
-        "gradient of the head's bias": model.head.bias.grad,
-        "gradient of the first convolution": model.body.stem[0].weight.grad,
-        "gradients of the BatchNorm weights": [None if grad is None else grad.clone() for grad in weights],
+        "parameters that do not learn": named(n for n, p in model.named_parameters() if not p.requires_grad),
+        "gradient of the head's bias": gradient_at(model.head.bias),
+        "gradient of the first convolution": gradient_at(model.body.stem[0].weight),
+        "gradient of each BatchNorm weight": {
+            name: gradient_at(part.weight) for name, part in model.named_modules() if part in norms(model)
+        },
     }
 
 
 @probe("batchnorm_eval", points=1)
 def _(batchnorm_eval, rng):
-    """Nothing else is held: Dropout and all the others follow train() and eval(), and eval() gives what it gave."""
+    """BatchNorm alone is held: all others follow train() and eval(), and eval() gives what it gave."""
     model, x = network(rng), images(rng, 4)
     model = batchnorm_eval(model)
+    held = norms(model)
     found = {}
     for words, mode in (("train()", True), ("eval()", False), ("train() again", True)):
         model.train(mode)
-        found[f"parts in training mode after {words}"] = [n for n, m in model.named_modules() if m.training]
+        parts = list(model.named_modules())
+        found[f"BatchNorm layers in training mode after {words}"] = named(
+            name for name, part in parts if part in held and part.training
+        )
+        found[f"other parts in {'evaluation' if mode else 'training'} mode after {words}"] = named(
+            name for name, part in parts if part not in held and part.training is not mode
+        )
     with torch.no_grad():
         found["logits in eval()"] = model.eval()(x)
-    found["BatchNorm layers in the model"] = len(norms(model))
+    found["number of BatchNorm layers"] = len(held)
     return found
 
 
@@ -462,12 +505,15 @@ def _(l2_sp, rng):
     """The value: distance from the start for what was transferred, from zero for what is new."""
     model, start, alpha, beta = moved_network(rng)
     at_start = {name: value.clone() for name, value in model.state_dict().items() if name.startswith("body.")}
+    other = str(rng.choice(["stem", "stage1", "project"]))
+    fewer = {name: value for name, value in start.items() if not name.startswith(f"body.{other}.")}
     return {
         "alpha and beta": [alpha, beta],
         "penalty after some training": l2_sp(model, start, alpha, beta),
         "penalty with beta = 0": l2_sp(model, start, alpha, 0.0),
         "penalty with alpha = 0": l2_sp(model, start, 0.0, beta),
         "penalty where the body has not moved": l2_sp(model, at_start, alpha, beta),
+        "penalty where a block of the body is new as well": l2_sp(model, fewer, alpha, beta),
     }
 
 
@@ -476,12 +522,17 @@ def _(l2_sp, rng):
     """The gradient pulls each weight back to where it belongs, and reaches all of them."""
     model, start, alpha, beta = moved_network(rng)
     penalty = l2_sp(model, start, alpha, beta)
-    if isinstance(penalty, torch.Tensor) and penalty.requires_grad:
+    cut_off = isinstance(penalty, torch.Tensor) and not penalty.requires_grad
+    if not cut_off and not isinstance(penalty, (int, float)):
         penalty.backward()
     return {
-        "gradient of the first convolution": model.body.stem[0].weight.grad,
-        "gradient of the last BatchNorm's weight": norms(model)[-1].weight.grad,
-        "gradient of the head": model.head.weight.grad,
+        "the penalty": penalty,
+        "gradient of the first convolution": gradient_at(model.body.stem[0].weight),
+        "gradient of the last BatchNorm's weight": gradient_at(norms(model)[-1].weight),
+        "gradient of the head": gradient_at(model.head.weight),
+        "length of the gradient of every parameter": {
+            name: gradient_at(p).norm() for name, p in model.named_parameters()
+        },
         "start afterwards: mean of the first convolution": start["body.stem.0.weight"].mean(),
     }
 
@@ -518,7 +569,7 @@ def on_forms(rng, images):
 
 @probe("fine_tune", points=3)
 def _(fine_tune, rng):
-    """Fifty labels a class, and at least 68 % of new digits on forms are read."""
+    """Fifty labels a class: the network that was given reads at least 68 % of new digits on forms."""
     from tlkit import load_backbone
     from tlkit.data import digits_split
 
@@ -532,29 +583,45 @@ def _(fine_tune, rng):
     return {
         "predicted labels": logits.argmax(dim=1),
         "true labels": new.labels,
-        "where the body is": whereabouts(model, load_backbone("glyphnet")),
+        **whereabouts(model, load_backbone("glyphnet"), load_backbone("glyphnet", pretrained=False, seed=0)),
     }
 
 
 @torch.no_grad()
-def whereabouts(model, pretrained):
-    """How far the body's weights have come from where they started, in words."""
-    there = dict(model.body.named_parameters()) if hasattr(model, "body") else {}
-    start = dict(pretrained.body.named_parameters())
-    if {name: value.shape for name, value in there.items()} != {name: value.shape for name, value in start.items()}:
-        return "it is another network"
-    way = sum(float((there[name] - start[name]).square().sum()) for name in start) ** 0.5
-    way /= sum(float(value.square().sum()) for value in start.values()) ** 0.5
-    turned = [
-        1 - float(F.cosine_similarity(there[name].flatten(), start[name].flatten(), dim=0))
-        for name in start
-        if start[name].dim() > 1
-    ]
+def whereabouts(model, pretrained, before):
+    """How far the body's weights have come from where they started, and how like them they still are.
+
+    `before` is where the pretraining began: from there comes whoever trains from scratch with the same seed. So
+    the likeness is the cosine of what is left without it; each of the body's weights is compared with the one
+    most like it of that shape, wherever that stands in the network.
+    """
+    far, long, alike = 0.0, 0.0, []
+    there = [p for p in model.parameters() if p.dim() > 1]
+    for start, old in zip(pretrained.body.parameters(), before.body.parameters(), strict=True):
+        if start.dim() < 2:
+            continue
+        same_shape = [(likeness(p, start, old), p) for p in there if p.shape == start.shape]
+        best, nearest = max(same_shape, key=lambda pair: pair[0], default=(0.0, torch.zeros_like(start)))
+        alike.append(best)
+        far, long = far + float((nearest - start).square().sum()), long + float(start.square().sum())
+    way, like = (far / long) ** 0.5, sum(alike) / len(alike)
     if way < 0.005:
-        return "it has hardly moved" if way else "it has not moved"
-    if way > 2:
-        return "it was thrown far away"
-    return "it did not start there" if sum(turned) / len(turned) > 0.38 else "near its start"
+        words = "it has hardly moved" if way else "it has not moved"
+    elif way > 2 or 0.2 <= like < 0.6:
+        words = "far from its start"
+    else:
+        words = "near its start" if like >= 0.6 else "it did not start there"
+    return {LIKENESS: int(max(0.0, 10 * like + 1e-3)) / 10, "where the body is": words}
+
+
+LIKENESS = "likeness of the body's weights to the pretrained ones (1: the same, 0: none)"
+
+
+def likeness(found, start, old):
+    """Cosine of `found` and `start`, each without its share of `old`."""
+    found, start, old = found.flatten(), start.flatten(), old.flatten()
+    rest = [values - (values @ old) / (old @ old) * old for values in (found, start)]
+    return float(F.cosine_similarity(*rest, dim=0))
 
 
 # --- predict first ----------------------------------------------------------------------------------------
