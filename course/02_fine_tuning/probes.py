@@ -607,7 +607,7 @@ def whereabouts(model, pretrained, before):
     way, like = (far / long) ** 0.5, sum(alike) / len(alike)
     if way < 0.005:
         words = "it has hardly moved" if way else "it has not moved"
-    elif way > 2 or 0.2 <= like < 0.6:
+    elif way > 2 or 0.1 <= like < 0.6:
         words = "far from its start"
     else:
         words = "near its start" if like >= 0.6 else "it did not start there"

@@ -948,9 +948,9 @@ Markdown(f"""On neat digits the frozen network reads {near[10][0]:.1%}, your fin
 # - Rates were chosen with several hundred validation digits. Who has ten labels has no such luxury, and should prefer ways
 #   that do not depend much on the choice. The frozen probe is one.
 # - Transfer is not the only way. With twenty passes the same network from scratch reads 83 % of the forms (fine-tuned in full: 93 %).
-#   And a small one that is built blind to position, four convolutions and of each channel the largest answer wherever it stands, reads
-#   95 % from scratch after six passes, where full fine-tuning has 92 % (five draws each, `scratch` in `benchmarks/fine_tuning.py`). What is known about a
-#   task and built in can beat what is transferred.
+#   And a small one that is built blind to position, four convolutions and of each channel the largest answer wherever it stands,
+#   reads 95 % from scratch after six passes, where full fine-tuning has 92 % (five draws each, `scratch` in
+#   `benchmarks/fine_tuning.py`). What is known about a task and built in can beat what is transferred.
 # - This network is small enough to be fine-tuned in seconds on a CPU. For networks of billions of weights it is cheaper to
 #   train small additions: lesson 12.
 

@@ -1124,7 +1124,7 @@ accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0
 accept(
     "fine_tune",
     "likeness of the body's weights to the pretrained ones (1: the same, 0: none)",
-    at_least=0.2,  # fine-tuned at any rate that leaves a network that reads: 0.43 and more; from scratch: 0.0
+    at_least=0.1,  # some 70 fine-tunings tried: those that read 68 % have 0.3 and more; from scratch under 0.05
 )
 accept("fine_tune", "where the body is", clue=True)
 accept("batchnorm_eval", "what BatchNorm went by", clue=True)
