@@ -363,7 +363,7 @@ def _(unfreeze_at, rng):
 
 @probe("unfreeze_at", points=1)
 def _(unfreeze_at, rng):
-    """The input's block comes last, and then everything goes on learning."""
+    """The input's block comes last, then everything goes on learning; the caller's list stays as it is."""
     blocks = block_names(rng)
     last, later = len(blocks) - 1, len(blocks) + int(rng.integers(0, 3))
     found = {
@@ -441,7 +441,7 @@ def _(batchnorm_eval, rng):
         "gradient of the head's bias": gradient_at(model.head.bias),
         "gradient of the first convolution": gradient_at(model.body.stem[0].weight),
         "gradient of each BatchNorm weight": {
-            name: gradient_at(part.weight) for name, part in model.named_modules() if part in norms(model)
+            f"layer {number}": gradient_at(layer.weight) for number, layer in enumerate(norms(model), start=1)
         },
     }
 
