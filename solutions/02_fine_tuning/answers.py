@@ -1120,7 +1120,8 @@ def _(model, images, labels):
     )
 
 
-accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.68)
+# 68 %, and two points for luck: with 300 digits the share of right ones varies by more than that
+accept("fine_tune", "predicted labels", agreement_with="true labels", at_least=0.66)
 accept(
     "fine_tune",
     "likeness of the body's weights to the pretrained ones (1: the same, 0: none)",
