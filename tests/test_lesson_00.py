@@ -28,6 +28,16 @@ def test_the_answer_to_the_first_question_is_true() -> None:
         assert probe.accuracy(asked, test.labels) > 0.9
 
 
+def test_random_weights_read_more_than_three_in_four() -> None:
+    """What the question says to those who guessed that: a network that never learned does better."""
+    pool, test = digits_split()
+    few = few_shot(pool, per_class=10, seed=0)
+    for seed in range(3):
+        body = load_backbone("glyphnet", pretrained=False, seed=seed).body
+        probe = linear_probe(extract(body, few.images), few.labels, num_classes=10)
+        assert 0.78 < probe.accuracy(extract(body, test.images), test.labels) < 0.92
+
+
 def test_map_names_every_lesson_of_the_course_once_or_more() -> None:
     """Lessons 01 to 16 all have a box, and each row has a cell for each column."""
     ways = [way for _, _, cells in ROWS for cell in cells for way in cell] + list(ALONG)

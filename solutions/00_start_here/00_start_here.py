@@ -36,9 +36,9 @@ letters = printed_letters(per_class=1, seed=1, characters="".join(some))
 show_images(letters.images, letters.labels, letters.classes, columns=10, title="Printed letters: the source")
 
 # %% [markdown]
-# And this is where we want to use it: digits that people wrote by hand, scanned long ago at eight by eight pixels.
-# Some of them, the *pool*, we may learn from; 800 others are for the final test only. From the pool we draw
-# **ten examples of each digit**, a hundred labels in all.
+# And this is where we want to use it: digits that people wrote by hand, scanned long ago and kept at eight by eight
+# pixels (Alpaydin and Kaynak 1998). Some of them, the *pool*, we may learn from; 800 others are for the final test
+# only. From the pool we draw **ten examples of each digit**, a hundred labels in all.
 
 # %% tags=["demo"]
 pool, test = digits_split()
@@ -89,7 +89,7 @@ show_images(test.images[some], test.labels[some], predictions=predicted[some], t
 # There are many ways to transfer, and three questions put them in order. **What** is carried over: parameters, features,
 # instances, relations, or only a network's answers? **Which labels** are there: in the target, only in the source, or
 # nowhere? And **how** is it done? Rows and columns follow the classic survey by Pan and Yang (2010); the row *answers*
-# is younger. Each box names the lesson that teaches it.
+# is younger. (A more recent survey is Zhuang et al. 2021.) Each box names the lesson that teaches it.
 
 # %% tags=["demo"]
 from tlkit.plots.transfer_map import transfer_map
@@ -140,7 +140,7 @@ for scores, label in zip(logits, test.labels[2:6], strict=True):
 # Write `accuracy(logits, labels)`: the share of images whose largest logit stands at their label.
 #
 # - `logits` has a row for each image and a column for each class, `[N, C]`; `labels` holds the right classes, `[N]`.
-# - The result is one number between 0 and 1.
+# - The result is one number between 0 and 1; logits and labels stay as they are.
 #
 # Replace the line with `raise` by your code, run the cell, then run the `check` below. Stuck? `hint("accuracy")` in a
 # new cell gives a gentle hint, a second call a clearer one.

@@ -26,6 +26,18 @@ def _(logits, labels):
     return np.mean(probabilities.argmax(axis=1) == labels.numpy())
 
 
+@alternative("accuracy", "True or False counted in NumPy, from the position of the largest in a sorted row")
+def _(logits, labels):
+    import numpy as np
+
+    return np.count_nonzero(np.argsort(logits.numpy(), axis=1)[:, -1] == labels.numpy()) / len(labels)
+
+
+@alternative("accuracy", "the logit at the label is the largest of its row")
+def _(logits, labels):
+    return (logits.gather(1, labels[:, None])[:, 0] == logits.amax(dim=1)).double().mean()
+
+
 @misconception(
     "accuracy",
     "percent",
@@ -104,3 +116,63 @@ def _(logits, labels):
 )
 def _(logits, labels):
     return torch.softmax(logits, dim=1).gather(1, labels[:, None]).mean().item()
+
+
+@misconception(
+    "accuracy",
+    "scores_for_classes",
+    hint="By your count no answer is right, not even where all of them are. Are they class numbers that you compare "
+    "with the labels, by `==`? `max(dim=1)` finds the largest *scores*; the class is where it stands: `argmax(dim=1)`.",
+)
+def _(logits, labels):
+    return (logits.max(dim=1).values == labels).float().mean().item()
+
+
+@misconception(
+    "accuracy",
+    "two_things",
+    hint="`max(dim=1)` returns two things at once, the largest scores and where they stand. Compared with a tensor, "
+    "the pair is plainly `False`. Take the second, or use `argmax(dim=1)`.",
+)
+def _(logits, labels):
+    return (logits.max(dim=1) == labels).float().mean().item()
+
+
+@misconception(
+    "accuracy",
+    "mean_of_bools",
+    hint="PyTorch takes no mean of True and False. Make numbers of them first, `.float()`: True counts as 1.",
+)
+def _(logits, labels):
+    return (logits.argmax(dim=1) == labels).mean().item()
+
+
+@misconception(
+    "accuracy",
+    "each_with_each",
+    hint="Answers as a column, `[N, 1]`, compared with labels `[N]` make a table `[N, N]`: each answer meets the labels "
+    "of all images. Both should be `[N]`: leave out `keepdim=True`, or `.squeeze(1)`.",
+)
+def _(logits, labels):
+    return (logits.argmax(dim=1, keepdim=True) == labels).float().mean().item()
+
+
+@misconception(
+    "accuracy",
+    "by_classes",
+    hint="You divide by the number of classes, the columns of the table. The share is taken over the images, which are "
+    "its rows.",
+)
+def _(logits, labels):
+    return (logits.argmax(dim=1) == labels).sum().item() / logits.shape[1]
+
+
+@misconception(
+    "accuracy",
+    "in_place",
+    hint="The number may be right, but your function changes the logits it was given, and whoever uses them next has "
+    "others. `-=` and methods that end in `_` work in place; write `x = x - ...`.",
+)
+def _(logits, labels):
+    logits -= logits.amax(dim=1, keepdim=True)
+    return (logits.argmax(dim=1) == labels).float().mean().item()
