@@ -113,15 +113,37 @@ def test_new_digits_of_the_outcome_are_perturbed_and_never_from_the_test_half() 
 
     def spy(model: torch.nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
         handed.append(new_images)
-        each = (10, 5)[len(handed) - 1]  # of every class: in the mixed exam, and with the pile
+        each = (10, 10, 5)[len(handed) - 1]  # of every class: in the mixed exam, twice, and with the pile
         assert len(images) == len(labels)
         assert torch.bincount(labels).tolist() == [each] * 10
         assert (torch.cdist(images.flatten(1), TEST.images.flatten(1)).amin(1) > 0).float().mean() > 0.9
         return torch.zeros(len(new_images), dtype=torch.int64)
 
-    for part in load_probes(LESSON).probes["predict_few_shot"]:
-        part.measure(spy, np.random.default_rng(5))
-    assert len(handed) == 2
+    mixed, _ = [
+        part.measure(spy, np.random.default_rng(5)) for part in load_probes(LESSON).probes["predict_few_shot"]
+    ]
+    assert len(handed) == 3
+    assert torch.bincount(mixed["true labels"], minlength=10).min() >= 3
     every = torch.cat([POOL.images, TEST.images]).flatten(1)
     for images in handed:
         assert float(torch.cdist(images.flatten(1), every).amin()) > 0.5
+
+
+def test_outcome_is_not_reached_past_the_features() -> None:
+    """Neither pixels moved in all the ways of the exam nor a network of one's own pass for the body's features."""
+
+    def pixels(model: torch.nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
+        steps = [(down, across) for down in range(-2, 3) for across in range(-2, 3)]
+        moved = torch.cat([images.roll(step, dims=(-2, -1)).flatten(1) for step in steps])
+        return labels.repeat(len(steps))[torch.cdist(new_images.flatten(1), moved).argmin(dim=1)]
+
+    def another(model: torch.nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
+        body = load_backbone("glyphnet").body
+        return linear_probe(extract(body, images), labels, 10).predict(extract(body, new_images))
+
+    part = load_probes(LESSON).probes["predict_few_shot"][0]
+    for shortcut in (pixels, another):
+        found = part.measure(shortcut, np.random.default_rng(5))
+        assert (found["predicted labels"] == found["true labels"]).float().mean() > 0.84
+        assert found["different digits predicted where the body sees nothing"] == "several"
+        assert found["smallest value in any batch that the body saw, from -1 to 1"] == "the body saw nothing"

@@ -1,10 +1,13 @@
 """What is measured of each exercise in lesson 01, and its questions. Values only: no solution is in here."""
 
+import re
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlkit.exercises import exercise, probe, question, small_backbone, tensor
+from tlkit.exercises import exercise, gradient_at, probe, question, small_backbone, tensor
 
 # --- replace_head -----------------------------------------------------------------------------------------
 
@@ -33,34 +36,48 @@ def _(replace_head, rng):
     """The head has the right width and can learn."""
     found = {}
     for words, classes in zip(("fewer", "more"), widths(rng, small_backbone(rng)), strict=True):
-        model = replace_head(small_backbone(rng), classes)
-        head = getattr(model, "head", None)
-        weight = getattr(head, "weight", None)
-        found[f"shape of the head's weight, {words} classes than before"] = shape(weight)
-        found[f"outputs the head says it has, {words} classes"] = getattr(head, "out_features", None)
-        learning = [p.numel() for p in head.parameters() if p.requires_grad] if head is not None else []
-        found[f"numbers in the head that can learn, {words} classes"] = sum(learning)
-        found[f"shape of the answers to three images, {words} classes"] = answer_shape(model, small_images(rng, 3))
+        model = small_backbone(rng)
+        old = model.head
+        model = replace_head(model, classes)
+        head = model.head
+        found[f"is the old head a part of the new one, {words} classes"] = any(
+            p is old for p in head.children()
+        )
+        found[f"shape of the answers to three images, {words} classes than before"] = answer_shape(
+            model, small_images(rng, 3)
+        )
+        found[f"features that the head reads, {words} classes"] = of_linear(
+            head, lambda linear: linear.weight.shape[1]
+        )
+        found[f"outputs the head has, {words} classes"] = of_linear(
+            head, lambda linear: linear.weight.shape[0]
+        )
+        found[f"outputs the head says it has, {words} classes"] = of_linear(
+            head, lambda linear: linear.out_features
+        )
+        found[f"parameters of the head that cannot learn, {words} classes"] = [
+            name for name, p in head.named_parameters() if not p.requires_grad
+        ]
     return found
 
 
 @probe("replace_head", points=1)
 def _(replace_head, rng):
-    """The body keeps what it learned."""
-    model, images = small_backbone(rng), small_images(rng, 6)
-    names = [name for name, _ in model.body.named_parameters()]
+    """The body stays as it was: its weights, what can learn in it, its modes."""
+    model, images = small_backbone(rng).train(), small_images(rng, 6)
+    model.body.stem.eval()  # this block comes frozen, and held
+    model.body.stem.requires_grad_(False)
     before = {name: value.clone() for name, value in model.body.state_dict().items()}
     new = replace_head(model, widths(rng, model)[0])
-    body = getattr(new, "body", None)
-    after = body.state_dict() if body is not None else {}
+    body = new.body
+    after = body.state_dict()
     return {
-        "features of six images": features_of(new, images),
+        "parts of the body in training mode": [name for name, part in body.named_modules() if part.training],
+        "parameters of the body that can learn": [
+            name for name, p in body.named_parameters() if p.requires_grad
+        ],
         "names in the body whose values changed": [name for name in before if changed(before, after, name)],
-        "parameters of the body that can still learn": [
-            name for name in names if body is not None and dict(body.named_parameters())[name].requires_grad
-        ]
-        if list(after) == list(before)
-        else "the body has other parameters now",
+        "features of six images": features_of(new, images),
         "shape of the answers, as a sign that the head is new": answer_shape(new, images),
     }
 
@@ -69,21 +86,30 @@ def _(replace_head, rng):
 def _(replace_head, rng):
     """The new head reads the features, and starts anew."""
     model, images = small_backbone(rng), small_images(rng, 5)
-    old, classes = model.head.weight.detach().clone(), int(rng.integers(2, model.head.out_features))
+    old = [value.detach().clone() for value in (model.head.weight, model.head.bias)]
+    classes = int(rng.integers(2, model.head.out_features))
     features = features_of(model, images)
     new = replace_head(model, classes)
-    weight, bias = tensor(rng, classes, features.shape[1]), tensor(rng, classes)
-    head = getattr(new, "head", None)
-    if isinstance(head, nn.Linear) and head.weight.shape == weight.shape:
-        kept = sum(bool((row == old).all(dim=1).any()) for row in head.weight.detach())
+    answer_shape(new, images)  # a lazy layer makes its weights now
+    weight, head = tensor(rng, classes, features.shape[1]), new.head
+    if not isinstance(head, nn.Linear):
+        kept = kept_biases = logits = of_linear(head, str)
+    elif head.weight.shape != weight.shape:
+        kept = kept_biases = logits = f"the head's weight has shape {list(head.weight.shape)}"
+    else:
+        biases = head.bias if head.bias is not None else ()
+        kept = sum(bool((row == old[0]).all(dim=1).any()) for row in head.weight.detach())
+        kept_biases = sum(bool((one == old[1]).any()) for one in biases)
         with torch.no_grad():
             head.weight.copy_(weight)
             if head.bias is not None:
-                head.bias.copy_(bias)
+                head.bias.zero_()
             logits = new.eval()(images)
-    else:
-        kept, logits = "no linear head of that shape", "no linear head of that shape"
-    return {"logits once the head's weights are set by us": logits, "rows kept from the old head": kept}
+    return {
+        "logits once the head's weights are set by us": logits,
+        "rows kept from the old head": kept,
+        "biases kept from the old head": kept_biases,
+    }
 
 
 # --- freeze_backbone --------------------------------------------------------------------------------------
@@ -110,14 +136,18 @@ def _(freeze_backbone, rng):
     """The head gets gradients, the body gets none."""
     model, images = small_backbone(rng), small_images(rng, 8)
     labels = torch.from_numpy(rng.integers(0, model.head.out_features, 8))
-    model = freeze_backbone(model).eval()
+    model = freeze_backbone(model)
+    if trouble := switching(model):
+        return trouble
+    model.eval()
     loss = F.cross_entropy(model(images), labels)
     if loss.requires_grad:
         loss.backward()
     return {
+        RAISED: "nothing",
         "loss": loss,
         "parameters that got a gradient": [n for n, p in model.named_parameters() if p.grad is not None],
-        "gradient of the head's weight": model.head.weight.grad,
+        "gradient of the head's weight": gradient_at(model.head.weight),
     }
 
 
@@ -125,9 +155,11 @@ def _(freeze_backbone, rng):
 def _(freeze_backbone, rng):
     """BatchNorm's statistics stay where they are while the model trains."""
     model = freeze_backbone(small_backbone(rng).train())
-    found = {"running statistics after freezing": statistics(model.body)}
+    found = {RAISED: "nothing", "running statistics after freezing": statistics(model.body)}
     model(2 * small_images(rng, 6) - 1)
     found["running statistics after a batch right after freezing"] = statistics(model.body)
+    if trouble := switching(model):
+        return {**found, **trouble}
     model.train()
     for _ in range(2):
         model(3 * small_images(rng, 7) + 2)
@@ -141,13 +173,22 @@ def _(freeze_backbone, rng):
 
 @probe("freeze_backbone", points=1)
 def _(freeze_backbone, rng):
-    """In train() an image has the same features whatever else is in the batch."""
+    """In train() an image has the same features whatever else is in the batch, and the head trains on."""
     model, images, others = small_backbone(rng), small_images(rng, 4), 5 * small_images(rng, 6) + 3
-    model = freeze_backbone(model).train()
+    model = freeze_backbone(model)
+    if trouble := switching(model):
+        return trouble
+    model.eval()
+    modes = [model.head.training]
+    model.train()
+    modes.append(model.head.training)
     with torch.no_grad():
         return {
+            RAISED: "nothing",
             "features of four images": model.body(images),
             "features of the same four beside six others": model.body(torch.cat([images, others]))[:4],
+            "logits of the same four beside six others": model(torch.cat([images, others]))[:4],
+            "is the head in training mode after eval(), and after train()": modes,
         }
 
 
@@ -160,11 +201,11 @@ exercise(
     why="From here on an experiment costs milliseconds: the network looks at every image once, and never again.",
     hints=(
         "Four things: evaluation mode, no graph, one batch after the other (the last one may be smaller), and "
-        "in the end the model in the mode you found it in.",
+        "in the end each part of the model in the mode you found it in.",
         "`images.split(batch_size)` gives the batches in order, the last one smaller. Collect `model.body(batch)` "
         "in a list under `torch.no_grad()`, and join it with `torch.cat`.",
-        "`was_training = model.training`, then `model.eval()`, the loop, `model.train(was_training)`. Each batch: "
-        "`rows.append(model.body(batch).cpu())`.",
+        "`modes = [(part, part.training) for part in model.modules()]`, then `model.eval()` and the loop; in the end "
+        "`part.training = mode` for each of them. Each batch: `rows.append(model.body(batch).cpu())`.",
     ),
 )
 
@@ -173,47 +214,67 @@ exercise(
 def _(extract_features, rng):
     """One row an image, in order, the last batch included."""
     model, size = small_backbone(rng).eval(), int(rng.integers(3, 6))
-    images = small_images(rng, int(3 * size + rng.integers(1, size)))
-    seen = []
+    images = small_images(rng, int(size * (size + 1) + rng.integers(1, size)))
+    right, seen = features_of(model, images), []
     watch = model.body.register_forward_hook(lambda body, args, features: seen.append(len(args[0])))
     rows = extract_features(model, images, size)
     watch.remove()
     return {
         "features": rows,
-        "features of a single image": extract_features(model, images[:1], size),
-        "images in the largest batch that the body saw": max(seen, default=0),
+        "the rows, compared with the right ones": rows_in_words(rows, right),
+        "features of a single image": extract_features(model, images[:1], 1),
+        "images beyond batch_size in the largest batch that the body saw": max(
+            0, max(seen, default=0) - size
+        ),
     }
+
+
+def rows_in_words(rows, right):
+    if not isinstance(rows, torch.Tensor) or rows.shape != right.shape:
+        return "of another shape"
+    if torch.allclose(rows.to(right), right, atol=1e-4):
+        return "the same"
+    one, other = (x[x[:, 0].argsort()] for x in (rows.detach().to(right), right))
+    return "the same in another order" if torch.allclose(one, other, atol=1e-4) else "others"
 
 
 @probe("extract_features", points=1)
 def _(extract_features, rng):
-    """The model's mode does not matter, and is the same afterwards."""
+    """The model's mode does not matter, and is the same afterwards, part by part."""
     model, images = small_backbone(rng), 2 * small_images(rng, 7) + 1
     rows, modes = {}, {}
-    for mode in (True, False):
-        model.train(mode)
-        words = "train" if mode else "eval"
-        rows[f"features of a model that came in {words}()"] = extract_features(model, images, 3)
-        modes[f"parts in training mode after {words}()"] = [n for n, m in model.named_modules() if m.training]
+    for mode in ("train()", "eval()", "train() with stage1 held in eval()"):
+        model.train(mode != "eval()")
+        model.body.stage1.train(mode == "train()")
+        rows[f"features of a model that came in {mode}"] = extract_features(model, images, 3)
+        modes[f"parts in training mode after {mode}"] = [n for n, m in model.named_modules() if m.training]
     return {**rows, "running statistics afterwards": statistics(model.body), **modes}
 
 
 @probe("extract_features", points=1)
 def _(extract_features, rng):
-    """The rows are plain numbers: no graph hangs on them, and a classifier can be trained on them."""
+    """The rows are plain numbers on which a classifier can be trained, and nothing is switched off for good."""
     model, images = small_backbone(rng).eval(), small_images(rng, 5)
     rows = extract_features(model, images, 2)
+    computed = torch.is_grad_enabled()
+    torch.set_grad_enabled(True)
     weight = tensor(rng, rows.shape[1], 3).requires_grad_()
     try:
         (rows @ weight).square().mean().backward()
-        gradient = weight.grad
+        gradient = gradient_at(weight)
     except RuntimeError as error:
         gradient = f"PyTorch refuses: {str(error).split('.')[0]}"
     return {
         "numbers": rows,
         "a graph hangs on them": rows.requires_grad,
         "gradient of a classifier that is trained on them": gradient,
-        "parameters of the network that got a gradient": [n for n, p in model.named_parameters() if p.grad is not None],
+        "parameters of the network that got a gradient": [
+            n for n, p in model.named_parameters() if p.grad is not None
+        ],
+        "parameters of the network that can still learn": [
+            n for n, p in model.named_parameters() if p.requires_grad
+        ],
+        "gradients are computed again afterwards": computed,
     }
 
 
@@ -232,7 +293,8 @@ exercise(
         "Mean and spread belong to the training features; remember them, never compute them anew.",
         "A linear classifier on standardised features `z`: scores `z @ weight + bias`. Start from zeros. L-BFGS "
         "minimises `F.cross_entropy(z @ weight + bias, labels) + l2 / 2 * weight.square().sum()`; or solve ridge "
-        "regression onto one-hot labels, `torch.linalg.solve(z.T @ z / n + l2 * eye, z.T @ targets / n)`.",
+        "regression onto one-hot labels, `torch.linalg.solve(z.T @ z / n + l2 * eye, z.T @ targets / n)`, with "
+        "`targets.mean(dim=0)` as the bias.",
         "A feature that never changes has spread 0: divide by `features.std(dim=0).clamp_min(1e-6)`. With L-BFGS: "
         "`optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn='strong_wolfe')` and "
         "`optimizer.step(closure)`, where `closure` zeroes the gradients, computes the loss, calls "
@@ -251,19 +313,38 @@ def points_around(rng, centres, count, spread):
 def _(fit_linear_probe, rng):
     """New points get the right class, from as many scores as there are classes."""
     classes, width = 5, 6
-    centres = torch.zeros(classes, width)  # on a circle, so that no single direction puts the classes in order
+    centres = torch.zeros(
+        classes, width
+    )  # on a circle, so that no single direction puts the classes in order
     around = torch.from_numpy(rng.permutation(classes)) * (2 * torch.pi / classes) + float(rng.uniform(0, 6))
     centres[:, :2] = 4 * torch.stack([around.cos(), around.sin()], dim=1)
     features, labels = points_around(rng, centres, 12, 0.35)
     asked = torch.from_numpy(rng.integers(0, classes, 25))
-    predict = fit_linear_probe(features, labels, classes, 0.1)
-    scores = predict(centres[asked] + 0.1 * tensor(rng, 25, width))
+    given = features.clone()
+    predict = fit_linear_probe(given, labels, classes, 0.1)
+    points = centres[asked] + 0.1 * tensor(rng, 25, width)
+    handed = points.clone()
+    scores = ask(predict, handed)
     alike = centres[asked[:1]] + 0.1 * tensor(rng, 10, width)
     return {
-        "shape of the scores for 25 new points": list(scores.shape),
-        "class with the highest score, for each": scores.argmax(dim=-1),
-        "the same for ten points of one class": predict(alike).argmax(dim=-1),
+        "shape of the scores for 25 new points": shape(scores) or scores,
+        "class with the highest score, for each": best(scores),
+        "the same for ten points of one class": best(ask(predict, alike)),
+        "the training features, after the fit": given,
+        "the new features, after their scores": handed,
     }
+
+
+def ask(predict, features):
+    """The scores that the function gives for these features; in words what it gives where that is no tensor."""
+    scores = predict(features)
+    if isinstance(scores, torch.Tensor):
+        return scores
+    return f"the function that you return gives no tensor, but {'None' if scores is None else type(scores).__name__}"
+
+
+def best(scores):
+    return scores.argmax(dim=-1) if isinstance(scores, torch.Tensor) else scores
 
 
 @probe("fit_linear_probe", points=1)
@@ -279,31 +360,58 @@ def _(fit_linear_probe, rng):
     constant = float(rng.normal())
 
     def disguise(x):
-        return torch.cat([x * unit + offset, 15 * tensor(rng, len(x), 6), torch.full((len(x), 1), constant)], dim=1)
+        return torch.cat(
+            [x * unit + offset, 15 * tensor(rng, len(x), 6), torch.full((len(x), 1), constant)], dim=1
+        )
 
     predict = fit_linear_probe(disguise(features), labels, classes, 0.1)
     asked_in = disguise(points)
+    alone = [best(ask(predict, row[None].clone())) for row in asked_in]
     return {
-        "class of each point, in other units": predict(asked_in).argmax(dim=-1),
-        "class of each point, asked one at a time": torch.cat([predict(row[None]).argmax(dim=-1) for row in asked_in]),
+        "class of each point, in other units": best(ask(predict, asked_in.clone())),
+        "class of each point, asked one at a time": alone[0]
+        if isinstance(alone[0], str)
+        else torch.cat(alone),
     }
 
 
 @probe("fit_linear_probe", points=1)
 def _(fit_linear_probe, rng):
-    """l2 holds the weights back, and the same data give the same scores."""
+    """l2 holds the weights back, not the bias, and the same data give the same scores."""
     classes, width = 3, 6
     centres = 2 * tensor(rng, classes, width)
     features, labels = points_around(rng, centres, 15, 1.0)
     points = centres[torch.from_numpy(rng.integers(0, classes, 30))] + 0.1 * tensor(rng, 30, width)
 
-    first, second, held = (fit_linear_probe(features, labels, classes, l2)(points) for l2 in (0.05, 0.05, 1e6))
-    share = held.std(dim=0).mean() / first.std(dim=0).mean()
+    def scores(l2):
+        return ask(fit_linear_probe(features.clone(), labels, classes, l2), points.clone())
+
+    first, second, held = scores(0.05), scores(0.05), scores(1e6)
+    numbers = isinstance(first, torch.Tensor)
+    # one class has five times as many examples as another: what a probe says of the average image is its bias
+    few = torch.cat(
+        [(labels == c).nonzero()[:, 0][:n] for c, n in zip(range(classes), (3, 9, 15), strict=True)]
+    )
+    few = few[torch.from_numpy(rng.permutation(len(few)))]
+    predict = fit_linear_probe(features[few], labels[few], classes, 30.0)
+    average = ask(predict, features[few].mean(dim=0, keepdim=True))
     return {
-        "spread of the scores with a huge l2, as a share of that with a small one": share,
-        "largest difference between two runs": (first - second).abs().max(),
-        "class of each point": first.argmax(dim=-1),
+        "spread of the scores with a huge l2, as a share of that with a small one": spread(held)
+        / spread(first)
+        if numbers and spread(first) > 0
+        else "there is no spread to compare",
+        "largest difference between two runs": (first - second).abs().max() if numbers else first,
+        "class of each point": best(first),
+        "lead of the commonest class over the rarest for the average image, l2 = 30": round(
+            float(average[0, 2] - average[0, 0]), 1
+        )
+        if numbers and average.ndim == 2
+        else shape(average) or average,
     }
+
+
+def spread(scores):
+    return scores.std(dim=0).mean()
 
 
 # --- predict_few_shot -------------------------------------------------------------------------------------
@@ -330,7 +438,8 @@ exercise(
 def unseen(rng, images):
     """The digits moved by up to two pixels and with noise on them: images that nobody has a label for."""
     moved = [
-        torch.roll(image, (int(rng.integers(-2, 3)), int(rng.integers(-2, 3))), dims=(-2, -1)) for image in images
+        torch.roll(image, (int(rng.integers(-2, 3)), int(rng.integers(-2, 3))), dims=(-2, -1))
+        for image in images
     ]
     images = torch.stack(moved)
     return (images + 0.02 * tensor(rng, *images.shape)).clamp(0, 1)
@@ -343,18 +452,71 @@ def draw(rng, per_class):
     pool = digits_split()[0]
     order = torch.from_numpy(rng.permutation(len(pool)))
     rank = F.one_hot(pool.labels[order], 10).cumsum(dim=0).gather(1, pool.labels[order, None])[:, 0]
-    return pool.subset(order[rank <= per_class]), pool, order[rank > per_class]
+    others = order[rank > per_class].flip(0)  # the first of them are of classes that had their labels early
+    return pool.subset(order[rank <= per_class]), pool, others
 
 
 @probe("predict_few_shot", points=2)
 def _(predict_few_shot, rng):
-    """Ten labels a class are enough for at least 84 % of digits never seen."""
+    """Ten labels a class are enough for at least 84 % of digits never seen, by the frozen network's features."""
     from tlkit import load_backbone
 
     labelled, pool, others = draw(rng, 10)
     new = pool.subset(others[:100])
-    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
-    return {"predicted labels": predicted, "true labels": new.labels}
+    model, smallest = load_backbone("glyphnet"), []
+    body = model.body
+    model.transform = replace(
+        model.transform, mean=(0.5,), std=(0.5,)
+    )  # [0, 1] -> [-1, 1], and in the body back
+
+    def see(body, args):
+        smallest.append(float(args[0].min()))
+        return (args[0] * 0.5 + 0.5,)
+
+    body.register_forward_pre_hook(see)
+    before = {name: value.clone() for name, value in body.state_dict().items()}
+    predicted = predict_few_shot(model, labelled.images, labelled.labels, unseen(rng, new.images))
+    after = body.state_dict()
+    moved = {name.split(".")[-1] for name in before if changed(before, after, name)}
+    # the same with a body that sees nothing: who reads digits by its features can no longer tell two apart
+    blind = load_backbone("glyphnet")
+    blind.body.register_forward_pre_hook(lambda body, args: (0 * args[0],))
+    blind.body.register_forward_hook(lambda body, args, features: 0 * features)
+    guessed = predict_few_shot(blind, labelled.images, labelled.labels, unseen(rng, new.images[:30]))
+    return {
+        "predicted labels": predicted,
+        "true labels": new.labels,
+        "dtype of the predicted labels": str(getattr(predicted, "dtype", type(predicted).__name__)).split(
+            "."
+        )[-1],
+        "smallest value in any batch that the body saw, from -1 to 1": round(max(smallest), 1)
+        if smallest
+        else "the body saw nothing",
+        "kinds of values that changed in the body": sorted(moved),
+        "different digits predicted where the body sees nothing": different(guessed),
+        "how the predictions compare with guessing": worth(predicted, new.labels),
+    }
+
+
+def different(predicted):
+    """Whether one label or several are predicted, in words."""
+    try:
+        return "only one" if len({int(label) for label in predicted}) == 1 else "several"
+    except (TypeError, ValueError, RuntimeError):
+        return "no row of labels"
+
+
+def worth(predicted, labels):
+    try:
+        right = sum(int(one) == int(other) for one, other in zip(predicted, labels, strict=True)) / len(
+            labels
+        )
+    except (TypeError, ValueError, RuntimeError):
+        return "no row of labels"
+    if right >= 0.3:
+        return "better"
+    beyond = any(int(one) > 9 for one in predicted)
+    return "about as good, and some name no digit" if beyond else "about as good"
 
 
 @probe("predict_few_shot", points=1)
@@ -364,8 +526,14 @@ def _(predict_few_shot, rng):
 
     labelled, pool, others = draw(rng, 5)
     new = pool.subset(others[pool.labels[others] == int(rng.integers(0, 10))][:20])
-    predicted = predict_few_shot(load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images))
-    return {"predicted labels of the pile": predicted, "true labels of the pile": new.labels}
+    predicted = predict_few_shot(
+        load_backbone("glyphnet"), labelled.images, labelled.labels, unseen(rng, new.images)
+    )
+    return {
+        "predicted labels of the pile": predicted,
+        "true labels of the pile": new.labels,
+        "how the predictions of the pile compare with guessing": worth(predicted, new.labels),
+    }
 
 
 # --- helpers ----------------------------------------------------------------------------------------------
@@ -379,6 +547,13 @@ def shape(value):
     return list(value.shape) if isinstance(value, torch.Tensor) else None
 
 
+def of_linear(head, read):
+    """What is read off a linear layer; in words what the head is where it is none."""
+    if isinstance(head, nn.Linear):
+        return read(head)
+    return f"the head is no nn.Linear, but of type {type(head).__name__}"
+
+
 def answer_shape(model, images):
     """Shape of what the model returns, or the name of the exception it raises."""
     try:
@@ -389,9 +564,7 @@ def answer_shape(model, images):
 
 
 def features_of(model, images):
-    """The body's features in evaluation mode; None where there is no body."""
-    if getattr(model, "body", None) is None:
-        return None
+    """The body's features in evaluation mode."""
     with torch.no_grad():
         return model.eval().body(images)
 
@@ -403,8 +576,30 @@ def changed(before, after, name):
 
 def statistics(module):
     """All running means and variances in one row."""
-    kept = [b.flatten() for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
-    return torch.cat(kept).clone() if kept else None
+    kept = [
+        b.flatten() for name, b in module.named_buffers() if name.endswith(("running_mean", "running_var"))
+    ]
+    return torch.cat(kept).clone() if kept else "there are none"
+
+
+RAISED = "what model.train() and model.eval() raise"
+
+
+def switching(model):
+    """What raises when the model is switched to train() and back, as an observation; {} where nothing does."""
+    mode = model.training
+    if any(child is part for part in model.modules() for child in part.children()):
+        return {RAISED: "RecursionError: a part of the model has itself as a part"}
+    try:
+        model.train()
+        model.eval()
+        model.train(mode)
+    except RecursionError:
+        return {RAISED: "RecursionError: a function calls itself without end"}
+    except (TypeError, AttributeError, RuntimeError) as error:
+        message = re.sub(r"^\S+\(\)", "your train()", str(error).split("\n")[0])[:90]
+        return {RAISED: f"{type(error).__name__}: {message}"}
+    return {}
 
 
 # --- predict first ----------------------------------------------------------------------------------------
@@ -446,7 +641,7 @@ question(
     prompt="Ten labels a class. Who reads the test digits best?",
     choices={
         "The network trained from scratch: it sees only digits, and all of it adapts": "All of it adapts, to a hundred "
-        "images. Tens of thousands of weights and more can fit those in countless ways, and most are wrong elsewhere.",
+        "images. Hundreds of thousands of weights can fit those in countless ways, and most are wrong elsewhere.",
         "The probe on raw pixels: few parameters, little to overfit": "A good instinct, and a strong baseline with few "
         "labels. But to pixels, a three moved by two pixels is something new.",
         "The probe on random features: a network is a network": "Random convolutions do blur and mix in useful "

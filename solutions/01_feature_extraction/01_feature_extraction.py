@@ -12,10 +12,10 @@
 
 # %% [markdown]
 # Ten labelled examples of each digit: that is all we get. A network trained on so few learns them by heart and reads
-# new ones badly. But we have a network that has seen many printed letters. In 2014 three groups found, at
+# new ones badly. But we have a network that has seen many printed letters. In 2014 several groups found, at
 # nearly the same time, that such a network can be used *as it is*: cut off the last layer, take what comes out before
-# it as a description of the image, and put the simplest classifier on top (Donahue et al.; Razavian et al.; Yosinski
-# et al.). This is still the first thing to try on any new task.
+# it as a description of the image, and put the simplest classifier on top (Donahue et al.; Razavian et al.). This is
+# still the first thing to try on any new task.
 
 # %% tags=["setup"]
 import time
@@ -34,8 +34,8 @@ from tqdm.auto import tqdm
 # %% [markdown]
 # ## Look at the data first
 #
-# The **source**: letters of many scripts, printed, warped and blurred. The **target**: digits that people wrote. Different signs, different
-# hands, and yet the same kinds of stroke.
+# The **source**: letters of many scripts, printed, warped and blurred. The **target**: digits that people
+# wrote (Alpaydin and Kaynak 1998). Different signs, different hands, and yet the same kinds of stroke.
 
 # %% tags=["demo"]
 backbone = load_backbone("glyphnet")
@@ -116,8 +116,9 @@ print(f"one example of each digit, nearest in feature space: {right:.0%} of {len
 #
 # Write `replace_head(model, num_classes)`: it gives `model.head` a fresh `nn.Linear` and returns the model.
 #
-# - The new head reads the same features and has `num_classes` outputs; it can learn.
-# - Nothing else changes: the body keeps its weights, and what could learn before still can.
+# - The new head is a single `nn.Linear`, reads the same features and has `num_classes` outputs; it can learn.
+# - Nothing else changes: the body keeps its weights and its mode, part by part; what could learn before still can, and
+#   what was frozen still is.
 
 # %% solution="replace_head"
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
@@ -197,6 +198,7 @@ print("buffers:   ", [name for name, _ in norm.named_buffers()])
 # - No parameter of the body gets a gradient; the head still learns.
 # - BatchNorm's running statistics stay where they are, and are the ones that are used, **also after somebody calls
 #   `model.train()`**.
+# - The head goes on as before, and follows `model.train()` and `model.eval()`.
 
 # %% solution="freeze_backbone"
 def freeze_backbone(model: nn.Module) -> nn.Module:
@@ -295,7 +297,8 @@ print(f"in train(): {sum(part.training for part in norms)} of {len(norms)} Batch
 #
 # - Rows in the order of the images; the last batch may be smaller, and is kept.
 # - At most `batch_size` images go through `model.body` at a time.
-# - Evaluation mode while you work; afterwards the model is in the mode it came in.
+# - Evaluation mode while you work; afterwards *every part* of the model is in the mode it came in (a block that was
+#   held in `eval()` still is), and can learn if it could before.
 # - The result is an ordinary tensor on the CPU, with no computation graph behind it.
 
 # %% solution="extract_features"
@@ -311,11 +314,12 @@ def extract_features(model: nn.Module, images: Tensor, batch_size: int) -> Tenso
         Features [N, D] on the CPU; row i belongs to image i.
     """
     ### BEGIN SOLUTION
-    was_training = model.training
+    modes = [(part, part.training) for part in model.modules()]
     model.eval()
     with torch.no_grad():
         rows = [model.body(batch).cpu() for batch in images.split(batch_size)]
-    model.train(was_training)
+    for part, mode in modes:
+        part.training = mode
     return torch.cat(rows)
     ### END SOLUTION
 
@@ -352,7 +356,7 @@ print(f"one epoch, features recomputed: {1000 * recomputed:7.1f} ms")
 print(f"one epoch, features kept:       {1000 * cached:7.1f} ms   ({recomputed / cached:.0f} times faster)")
 
 # %% [markdown]
-# The bigger the body, the larger that factor, for the head costs the same whatever lies below it. So feature extraction
+# The bigger the body, the larger that factor, for a head on as many features costs the same whatever lies below it. So feature extraction
 # is not only the simplest way to transfer, but also the one you can afford to repeat: a hundred draws and ten
 # settings, in the time of a few training runs.
 
@@ -362,19 +366,20 @@ print(f"one epoch, features kept:       {1000 * cached:7.1f} ms   ({recomputed /
 # On top of the features we put a linear classifier. Features come in all sizes, so each is **standardised** first: subtract
 # its mean, divide by its standard deviation. With more features than examples there are endlessly many perfect fits, so the
 # weights pay a price, **l2**, for being large. A linear classifier used to find out what features are worth is called
-# a *linear probe*.
+# a *linear probe* (Alain and Bengio 2017).
 
 # %% [markdown]
 # ### Exercise · Fit a linear probe
 # {exercise:fit_linear_probe}
 #
 # Write `fit_linear_probe(features, labels, num_classes, l2)`. It returns a *function* that maps features `[M, D]` to scores
-# `[M, num_classes]`.
+# `[M, num_classes]`, a tensor.
 #
 # - Mean and standard deviation come from the training features only, and are used for new ones as they are.
 # - A feature that never changes must do no harm.
 # - Logistic regression (mean cross-entropy + l2/2 · ‖W‖²) or ridge regression onto one-hot labels: both count as right.
-# - Same data, same scores: no random start.
+#   l2 holds back the weights W, not the bias, and may be small or huge.
+# - Same data, same scores: no random start. The features that you are given stay as they are.
 
 # %% solution="fit_linear_probe"
 def fit_linear_probe(features: Tensor, labels: Tensor, num_classes: int, l2: float):
@@ -455,6 +460,8 @@ for name, (features, _) in described.items():
 # Write `predict_few_shot(model, images, labels, new_images)`: the predicted label of every new image, int64 `[M]`.
 #
 # - `model` is a pretrained backbone; `images` are as in the data, so they go through `model.transform` first.
+# - It is the features of *this* model's body that tell the digits apart: the check also blinds it, and looks whether your
+#   answers notice. The body stays frozen, statistics included.
 # - At least 84 % of the new digits must be right. The new ones are moved by up to two pixels and have noise on
 #   them, so nothing can be looked up.
 # - Use what you wrote above, or `tlkit.extract` and `tlkit.linear_probe`.
@@ -527,7 +534,7 @@ def scratch(per_class: int, seed: int) -> float:
 
 
 # %% tags=["demo"]
-SCRATCH_EPOCHS = {1: 50, 10: 20, 50: 4}
+SCRATCH_EPOCHS = {1: 50, 10: 20, 50: 8}
 runs = tqdm([(n, seed) for n in SCRATCH_EPOCHS for seed in range(2)], desc="from scratch")
 found = [(n, scratch(n, seed)) for n, seed in runs]
 results["from scratch"] = {n: [accuracy for m, accuracy in found if m == n] for n in SCRATCH_EPOCHS}
@@ -670,7 +677,7 @@ baseline that transfers nothing into every table.""")
 # %% [markdown]
 # ## With real photos
 #
-# The same functions, another name: SqueezeNet, trained on a million ImageNet photos, looks at 244 photos of ants and bees, and
+# The same functions, another name: SqueezeNet (Iandola et al. 2016), trained on a million ImageNet photos, looks at 244 photos of ants and bees, and
 # a probe tells 153 others apart. This needs 47 MB of photos and 5 MB of weights, once. Where they are not on your machine the
 # cells below say so and do nothing; set `download = True` where there is a network. It takes about half a minute.
 

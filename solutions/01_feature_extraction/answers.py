@@ -12,6 +12,10 @@ from tlkit.exercises import accept, alternative, misconception, right
 # --- replace_head -----------------------------------------------------------------------------------------
 
 
+accept("replace_head", "is the old head a part of the new one, fewer classes", clue=True)
+accept("replace_head", "is the old head a part of the new one, more classes", clue=True)
+
+
 @alternative("replace_head", "in a copy, through setattr, starting from zeros")
 def _(model, num_classes):
     model = copy.deepcopy(model)
@@ -27,6 +31,18 @@ def _(model, num_classes):
     model._modules["head"] = nn.Linear(width, num_classes)
     nn.init.normal_(model.head.weight, std=0.01)
     nn.init.zeros_(model.head.bias)
+    return model
+
+
+@alternative("replace_head", "without a bias")
+def _(model, num_classes):
+    model.head = nn.Linear(model.head.in_features, num_classes, bias=False)
+    return model
+
+
+@alternative("replace_head", "a lazy layer, which finds its width by itself")
+def _(model, num_classes):
+    model.add_module("head", nn.LazyLinear(num_classes))
     return model
 
 
@@ -69,8 +85,8 @@ def _(model, num_classes):
 @misconception(
     "replace_head",
     "wrapped",
-    hint="You return a new container around the whole old model, old head included. It has no `body` and no `head`, and "
-    "its new layer reads letter scores. Assign to `model.head` and return `model`.",
+    hint="You return a new container. It has no `body` and no `head`, so nothing that comes after finds them; and if the "
+    "whole old model is in it, the new layer reads letter scores. Assign to `model.head` and return `model`.",
 )
 def _(model, num_classes):
     return nn.Sequential(model, nn.Linear(model.head.out_features, num_classes))
@@ -83,21 +99,98 @@ def _(model, num_classes):
     "learn, for its weights are random; freezing is for the body, and comes next.",
 )
 def _(model, num_classes):
-    model.head = nn.Linear(model.head.in_features, num_classes)
-    for parameter in model.parameters():
-        parameter.requires_grad = False
+    model.head = nn.Linear(model.head.in_features, num_classes).requires_grad_(False)
     return model
 
 
 @misconception(
     "replace_head",
     "body_frozen",
-    hint="The head is right, but you froze the body as well. A function should do what its name says and nothing "
-    "else: lesson 02 replaces heads of networks that go on learning as a whole.",
+    hint="You froze the body. A function should do what its name says and nothing else: lesson 02 replaces heads of "
+    "networks that go on learning as a whole.",
 )
 def _(model, num_classes):
     model.body.requires_grad_(False)
     model.head = nn.Linear(model.head.in_features, num_classes)
+    return model
+
+
+@misconception(
+    "replace_head",
+    "body_thawed",
+    hint="A block of the body came frozen, and you let it learn again. Who froze it had a reason; `model.parameters()` are "
+    "all parameters, and a new `nn.Linear` can learn without being told.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(model.head.in_features, num_classes)
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    return model
+
+
+@misconception(
+    "replace_head",
+    "put_in_train",
+    hint="The model that you return is in training mode, all of it. A block of its body was held in evaluation mode: "
+    "which mode a part is in is for those to say who train or ask it.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(model.head.in_features, num_classes)
+    return model.train()
+
+
+@misconception(
+    "replace_head",
+    "put_in_eval",
+    hint="The model that you return is in evaluation mode; the one you were given was in training mode. Which mode it is "
+    "in is for those to say who train or ask it.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(model.head.in_features, num_classes)
+    return model.eval()
+
+
+@misconception(
+    "replace_head",
+    "swapped",
+    hint="Your head has its two numbers the wrong way round. `nn.Linear(inputs, outputs)`: it reads the features and has "
+    "an output for each class.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(num_classes, model.head.in_features)
+    return model
+
+
+@misconception(
+    "replace_head",
+    "reads_old_scores",
+    hint="Your head expects as many inputs as the old one had *outputs*. The old head goes; what the new one reads are "
+    "the same features: `model.head.in_features`.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(model.head.out_features, num_classes)
+    return model
+
+
+@misconception(
+    "replace_head",
+    "width_of_glyphnet",
+    hint="512 is the number of features of `glyphnet`. Another body has another number, and the check uses a small one: "
+    "ask the old head how many it reads.",
+)
+def _(model, num_classes):
+    model.head = nn.Linear(512, num_classes)
+    return model
+
+
+@misconception(
+    "replace_head",
+    "more_than_a_layer",
+    hint="Your head is not one `nn.Linear`, but something with layers in it. Asked for is a single layer: all that is "
+    "learned beside the body then stands in one weight and one bias. (Softmax belongs to the loss.)",
+)
+def _(model, num_classes):
+    model.head = nn.Sequential(nn.Linear(model.head.in_features, num_classes))
     return model
 
 
@@ -113,6 +206,20 @@ def _(model, num_classes):
     with torch.no_grad():
         kept = min(num_classes, old.out_features)
         model.head.weight[:kept] = old.weight[:kept]
+    return model
+
+
+@misconception(
+    "replace_head",
+    "old_biases_kept",
+    hint="You kept biases of the old head: they say how common each letter was. The digits are other classes, so let the "
+    "new head start anew.",
+)
+def _(model, num_classes):
+    old = model.head
+    model.head = nn.Linear(old.in_features, num_classes)
+    with torch.no_grad():
+        kept = min(num_classes, old.out_features)
         model.head.bias[:kept] = old.bias[:kept]
     return model
 
@@ -191,7 +298,9 @@ def _(model):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 fixed = FrozenBatchNorm2d(child.num_features, eps=child.eps)
-                state = {key: value for key, value in child.state_dict().items() if key != "num_batches_tracked"}
+                state = {
+                    key: value for key, value in child.state_dict().items() if key != "num_batches_tracked"
+                }
                 fixed.load_state_dict(state)
                 setattr(parent, name, fixed)
     for parameter in model.body.parameters():
@@ -199,11 +308,36 @@ def _(model):
     return model
 
 
+@alternative("freeze_backbone", "a `train` of the model's own, which ends with the body in eval()")
+def _(model):
+    model.body.requires_grad_(False)
+    usual = model.train
+
+    def train(mode=True):
+        usual(mode)
+        model.body.eval()
+        return model
+
+    model.train = train
+    return model.train(model.training)
+
+
+@alternative("freeze_backbone", "a subclass of the body's own class")
+def _(model):
+    class Frozen(type(model.body)):
+        def train(self, mode=True):
+            return super().train(False)
+
+    model.body.__class__ = Frozen
+    model.body.train().requires_grad_(False)
+    return model
+
+
 @misconception(
     "freeze_backbone",
     "requires_grad_only",
     hint="The parameters are frozen, the BatchNorm statistics are not: they are buffers, and every batch in `train()` "
-    "moves them, so your features change while \"nothing\" learns. Keep the body in evaluation mode.",
+    'moves them, so your features change while "nothing" learns. Keep the body in evaluation mode.',
 )
 def _(model):
     for parameter in model.body.parameters():
@@ -252,8 +386,9 @@ def _(model):
 @misconception(
     "freeze_backbone",
     "momentum_zero",
-    hint="With momentum 0 the running statistics stay, but in `train()` BatchNorm still normalises with the mean and "
-    "variance of the *batch*: an image's features depend on its neighbours. Only evaluation mode uses the stored ones.",
+    hint="Your running statistics stay (by momentum 0, by `track_running_stats=False`, or put back each time), but in "
+    "`train()` BatchNorm still normalises with mean and variance of the *batch*: features depend on the neighbours. Only "
+    "evaluation mode uses the stored ones.",
 )
 def _(model):
     for parameter in model.body.parameters():
@@ -278,8 +413,8 @@ def _(model):
 @misconception(
     "freeze_backbone",
     "batchnorm_only",
-    hint="BatchNorm holds still, but the other weights of the body still get gradients: the optimizer will change "
-    "them. Every parameter of `model.body` needs `requires_grad=False`.",
+    hint="The weights of the body still get gradients: the optimizer will change them. Every parameter of `model.body` "
+    "needs `requires_grad=False`; evaluation mode has nothing to do with it.",
 )
 def _(model):
     _hold(model.body)
@@ -315,7 +450,124 @@ def _(model):
     return model
 
 
+@misconception(
+    "freeze_backbone",
+    "statistics_move_otherwise",
+    hint="The running statistics still move in `train()`. `momentum` only says how fast; evaluation mode is what stops "
+    "them, and makes BatchNorm use them.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    for module in model.body.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = float(torch.rand(())) * 0.8 + 0.15
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "never_in_eval",
+    hint="`.train()` can no longer change the mode, but which mode is that? A model that comes in `train()` now stays in "
+    "it for ever. Call `.eval()` first, then replace `train`.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    model.body.train = lambda mode=True: model.body
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "takes_no_mode",
+    hint="Your `train` takes no argument. A model hands its mode on to its parts, `body.train(True)`, and `.eval()` is "
+    "`.train(False)`: give it one, `mode=True`.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    model.body.eval()
+    model.body.train = lambda: model.body
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "eval_for_train",
+    hint="`.eval()` takes no argument, and a model hands its mode on to its parts: `body.train(True)`. Write a function "
+    "that takes the mode and leaves it at that.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    model.body.eval()
+    model.body.train = model.body.eval
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "calls_itself",
+    hint="`.eval()` is nothing but `.train(False)`: a `train` that calls `eval` calls itself. Put the body in evaluation "
+    "mode once, before; the new `train` then has nothing to do but to return it.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    model.body.eval()
+    model.body.train = lambda mode=True: model.body.eval()
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "part_of_itself",
+    hint="`model.body.train = model.body.eval()` calls `eval` once and keeps what it returns, which is the body: now the "
+    "body is a part of itself. `train` has to be a *function*, `lambda mode=True: model.body`.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    model.body.train = model.body.eval()
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "whole_model_held",
+    hint="You hold the whole model, head included: after `model.train()` the head is still in evaluation mode. A head "
+    "with dropout would never drop anything. The `train` to be replaced is that of `model.body`.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    _hold(model)
+    return model
+
+
+@misconception(
+    "freeze_backbone",
+    "statistics_dropped",
+    hint="The running statistics are gone. Without them BatchNorm uses each batch's own mean and variance even in "
+    "`eval()`; they were learned from the letters, and the weights rely on them.",
+)
+def _(model):
+    model.body.requires_grad_(False)
+    for module in model.body.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = None
+    return model
+
+
 # --- extract_features -------------------------------------------------------------------------------------
+
+accept("extract_features", "the rows, compared with the right ones", clue=True)
+
+
+def _modes(model):
+    """What puts every part of the model back in the mode it is in now."""
+    modes = [(part, part.training) for part in model.modules()]
+
+    def restore():
+        for part, mode in modes:
+            part.training = mode
+
+    return restore
 
 
 def _rows(model, images, batch_size):
@@ -326,12 +578,12 @@ def _rows(model, images, batch_size):
 def _(model, images, batch_size):
     from torch.utils.data import DataLoader
 
-    mode, rows = model.training, []
+    restore, rows = _modes(model), []
     model.eval()
     with torch.no_grad():
         for batch in DataLoader(images, batch_size=batch_size, shuffle=False):
             rows.append(model.body(batch).cpu())
-    model.train(mode)
+    restore()
     return torch.cat(rows)
 
 
@@ -350,7 +602,7 @@ def _(model, images, batch_size):
 
 @alternative("extract_features", "detached, with a hook in front of the head")
 def _(model, images, batch_size):
-    mode, rows = model.training, []
+    restore, rows = _modes(model), []
     hook = model.head.register_forward_pre_hook(lambda head, args: rows.append(args[0].detach().cpu()))
     try:
         model.eval()
@@ -358,7 +610,7 @@ def _(model, images, batch_size):
             model(batch)
     finally:
         hook.remove()
-        model.train(mode)
+        restore()
     return torch.vstack(rows)
 
 
@@ -380,13 +632,13 @@ def _(model, images, batch_size):
     "would no longer belong together.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.no_grad():
         full = range(0, len(images) - batch_size + 1, batch_size)
         rows = [model.body(images[start : start + batch_size]) for start in full]
-    model.train(mode)
-    return torch.cat(rows) if rows else torch.zeros(0, model.feature_dim)
+    restore()
+    return torch.cat(rows)
 
 
 @misconception(
@@ -396,12 +648,12 @@ def _(model, images, batch_size):
     "batches in a list, and join them with `torch.cat` after the loop.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.no_grad():
         for batch in images.split(batch_size):
             rows = model.body(batch)
-    model.train(mode)
+    restore()
     return rows
 
 
@@ -414,11 +666,11 @@ def _(model, images, batch_size):
 def _(model, images, batch_size):
     from torch.utils.data import DataLoader
 
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.no_grad():
         rows = [model.body(batch) for batch in DataLoader(images, batch_size=batch_size, shuffle=True)]
-    model.train(mode)
+    restore()
     return torch.cat(rows)
 
 
@@ -429,10 +681,10 @@ def _(model, images, batch_size):
     "later `backward()` would run through the whole network. Compute them under `torch.no_grad()`.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     rows = torch.cat(_rows(model, images, batch_size))
-    model.train(mode)
+    restore()
     return rows
 
 
@@ -443,11 +695,11 @@ def _(model, images, batch_size):
     "them by gradient. `torch.no_grad()` costs next to nothing more and gives ordinary tensors.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.inference_mode():
         rows = torch.cat(_rows(model, images, batch_size))
-    model.train(mode)
+    restore()
     return rows
 
 
@@ -458,11 +710,11 @@ def _(model, images, batch_size):
     "`model`.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.no_grad():
         rows = [model(batch) for batch in images.split(batch_size)]
-    model.train(mode)
+    restore()
     return torch.cat(rows)
 
 
@@ -499,11 +751,103 @@ def _(model, images, batch_size):
     "inner activations do not fit in memory. Feed `batch_size` images at a time.",
 )
 def _(model, images, batch_size):
-    mode = model.training
+    restore = _modes(model)
     model.eval()
     with torch.no_grad():
         rows = model.body(images)
+    restore()
+    return rows
+
+
+@alternative("extract_features", "one image at a time, by the library")
+def _(model, images, batch_size):
+    from tlkit import extract
+
+    return extract(model.body, images, 1)
+
+
+@alternative("extract_features", "by a copy of the body, through NumPy")
+def _(model, images, batch_size):
+    import numpy as np
+
+    body = copy.deepcopy(model.body).eval()
+    return torch.from_numpy(
+        np.concatenate([body(batch).detach().numpy() for batch in images.split(batch_size)])
+    )
+
+
+@misconception(
+    "extract_features",
+    "one_mode_for_all",
+    hint="`model.train(...)` puts *all* parts in one mode. A model in `train()` whose frozen block was held in `eval()` "
+    "comes back with that block awake: just what the exercise before was about. Each part has a mode of its own.",
+)
+def _(model, images, batch_size):
+    mode = model.training
+    model.eval()
+    with torch.no_grad():
+        rows = torch.cat(_rows(model, images, batch_size))
     model.train(mode)
+    return rows
+
+
+@misconception(
+    "extract_features",
+    "pieces_for_size",
+    hint="`chunk(k)` cuts into k pieces, however large; `split(k)` cuts into pieces of k. With many images your pieces "
+    "are larger than `batch_size`.",
+)
+def _(model, images, batch_size):
+    restore = _modes(model)
+    model.eval()
+    with torch.no_grad():
+        rows = [model.body(batch) for batch in images.chunk(batch_size)]
+    restore()
+    return torch.cat(rows)
+
+
+@misconception(
+    "extract_features",
+    "body_frozen",
+    hint="You freeze the network to get features without a graph, and it stays frozen. To *look* at a model must not "
+    "change it: compute under `torch.no_grad()`.",
+)
+def _(model, images, batch_size):
+    restore = _modes(model)
+    model.eval()
+    model.body.requires_grad_(False)
+    rows = torch.cat(_rows(model, images, batch_size))
+    restore()
+    return rows
+
+
+@misconception(
+    "extract_features",
+    "gradients_left_off",
+    hint="You switch gradients off and not on again: from here on nothing in the whole notebook can learn. "
+    "`with torch.no_grad():` switches them on again by itself, even after an error.",
+)
+def _(model, images, batch_size):
+    restore = _modes(model)
+    model.eval()
+    torch.set_grad_enabled(False)
+    rows = torch.cat(_rows(model, images, batch_size))
+    restore()
+    return rows
+
+
+@misconception(
+    "extract_features",
+    "double",
+    hint="Your rows are float64, which is what NumPy makes unless told otherwise. A classifier's weights are float32, and "
+    "PyTorch does not multiply the two. Keep the dtype that the body gives.",
+)
+def _(model, images, batch_size):
+    restore = _modes(model)
+    model.eval()
+    with torch.no_grad():
+        rows = torch.cat(_rows(model, images, batch_size)).double()
+    restore()
     return rows
 
 
@@ -517,6 +861,12 @@ accept(
     atol=0.02,
 )
 accept("fit_linear_probe", "largest difference between two runs", at_least=0.0, at_most=1e-3)
+accept(
+    "fit_linear_probe",
+    "lead of the commonest class over the rarest for the average image, l2 = 30",
+    at_least=0.2,  # ridge: 12/27 = 0.4
+    at_most=2.5,  # logistic regression: log 5 = 1.6
+)
 
 
 def _standardise(features):
@@ -573,6 +923,28 @@ def _(features, labels, num_classes, l2):
 
     optimizer.step(closure)
     return lambda x: layer(standardise(x)).detach()
+
+
+@alternative("fit_linear_probe", "scikit-learn's ridge regression, in double precision")
+def _(features, labels, num_classes, l2):
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(features)
+    targets = F.one_hot(labels, num_classes).double()
+    ridge = Ridge(alpha=l2 * len(features)).fit(scaler.transform(features), targets)
+    return lambda x: torch.from_numpy(ridge.predict(scaler.transform(x)))
+
+
+@alternative("fit_linear_probe", "plain gradient descent with a step that shrinks as l2 grows")
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features)
+    z, targets = standardise(features), F.one_hot(labels, num_classes).float()
+    weight, bias, step = torch.zeros(z.shape[1], num_classes), torch.zeros(num_classes), 0.5 / (1 + l2)
+    for _ in range(400):
+        slope = ((z @ weight + bias).softmax(1) - targets) / len(z)
+        weight, bias = weight - step * (z.T @ slope + l2 * weight), bias - 0.5 * slope.sum(0)
+    return lambda x: standardise(x) @ weight + bias
 
 
 @misconception(
@@ -695,10 +1067,144 @@ def _(features, labels, num_classes, l2):
     return scores
 
 
+@misconception(
+    "fit_linear_probe",
+    "new_ones_as_they_are",
+    hint="The probe was fitted on standardised features, and new ones go in as they are: another scale than the weights "
+    "were made for. The function that you return has to standardise first, with the training mean and spread.",
+)
+def _(features, labels, num_classes, l2):
+    return _ridge(_standardise(features)(features), labels, num_classes, l2, lambda x: x)
+
+
+@misconception(
+    "fit_linear_probe",
+    "bias_held",
+    hint="One class has five times as many examples as another, and the average image gets the same score for both. Is a "
+    "bias missing, or does l2 hold it back as well? l2 is the price of the weights; a bias fits no noise.",
+)
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features)
+    z, targets = standardise(features), F.one_hot(labels, num_classes).float()
+    weight = torch.linalg.solve(z.T @ z / len(z) + l2 * torch.eye(z.shape[1]), z.T @ targets / len(z))
+    return lambda x: standardise(x) @ weight
+
+
+@misconception(
+    "fit_linear_probe",
+    "steps_too_long",
+    hint="With a large l2 your scores are NaN: the slope of the penalty is l2 · W, and with a fixed learning rate each step "
+    "overshoots by more than the one before. Take L-BFGS with a line search, or the closed form.",
+)
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features)
+    z, targets = standardise(features), F.one_hot(labels, num_classes).float()
+    weight, bias = torch.zeros(z.shape[1], num_classes), torch.zeros(num_classes)
+    for _ in range(200):
+        slope = ((z @ weight + bias).softmax(1) - targets) / len(z)
+        weight, bias = weight - 0.05 * (z.T @ slope + l2 * weight), bias - 0.5 * slope.sum(0)
+    return lambda x: standardise(x) @ weight + bias
+
+
+@misconception(
+    "fit_linear_probe",
+    "c_is_not_l2",
+    hint="A larger l2 lets your weights grow instead of holding them back. scikit-learn's `C` is the strength of the *data*: "
+    "it grows as the penalty shrinks.",
+)
+def _(features, labels, num_classes, l2):
+    from sklearn.linear_model import LogisticRegression
+
+    standardise = _standardise(features)
+    model = LogisticRegression(C=l2, max_iter=1000).fit(standardise(features), labels)
+    return lambda x: torch.from_numpy(model.decision_function(standardise(x)))
+
+
+@misconception(
+    "fit_linear_probe",
+    "closure_without_return",
+    hint="L-BFGS asks your closure for the loss, several times a step, and gets None. End it with `return loss`.",
+)
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features)
+    z, layer = standardise(features), nn.Linear(features.shape[1], num_classes)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=60)
+
+    def closure():
+        optimizer.zero_grad()
+        (F.cross_entropy(layer(z), labels) + l2 / 2 * layer.weight.square().sum()).backward()
+
+    optimizer.step(closure)
+    return lambda x: layer(standardise(x)).detach()
+
+
+@misconception(
+    "fit_linear_probe",
+    "returns_weights",
+    hint="You return a tensor. Asked for is a function that can be called with new features, because they have to be "
+    "standardised in the same way: `return lambda new: ...`.",
+)
+def _(features, labels, num_classes, l2):
+    z, targets = _standardise(features)(features), F.one_hot(labels, num_classes).float()
+    return torch.linalg.solve(z.T @ z / len(z) + l2 * torch.eye(z.shape[1]), z.T @ targets / len(z))
+
+
+@misconception(
+    "fit_linear_probe",
+    "returns_probe",
+    hint="You return the library's `LinearProbe`, which cannot be called. Its method can: `probe.logits`. (To write the "
+    "fit yourself teaches more.)",
+)
+def _(features, labels, num_classes, l2):
+    from tlkit import linear_probe
+
+    return linear_probe(features, labels, num_classes, l2=l2)
+
+
+@misconception(
+    "fit_linear_probe",
+    "numpy_scores",
+    hint="Your function gives a NumPy array. Give a tensor: `torch.from_numpy(scores)`.",
+)
+def _(features, labels, num_classes, l2):
+    predict = right("fit_linear_probe")(features, labels, num_classes, l2)
+    return lambda x: predict(x).numpy()
+
+
+@misconception(
+    "fit_linear_probe",
+    "in_place",
+    hint="Your function changes the features it was given: `-=` and `/=` work in place. Whoever fits a second probe on the "
+    "same table, with another l2, fits it on another table. Write `z = (features - mean) / spread`.",
+)
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features.clone())
+    features.copy_(standardise(features))
+    return _ridge(features, labels, num_classes, l2, standardise)
+
+
+@misconception(
+    "fit_linear_probe",
+    "new_in_place",
+    hint="The function that you return changes the new features it is asked about: `-=` and `/=` work in place, and a "
+    "second question about the same images gets another answer. Write `z = (new - mean) / spread`.",
+)
+def _(features, labels, num_classes, l2):
+    standardise = _standardise(features)
+    predict = _ridge(standardise(features), labels, num_classes, l2, lambda x: x)
+    return lambda x: predict(x.copy_(standardise(x)))
+
+
 # --- predict_few_shot -------------------------------------------------------------------------------------
 
 accept("predict_few_shot", "predicted labels", agreement_with="true labels", at_least=0.84)
-accept("predict_few_shot", "predicted labels of the pile", agreement_with="true labels of the pile", at_least=0.5)
+accept(
+    "predict_few_shot", "predicted labels of the pile", agreement_with="true labels of the pile", at_least=0.5
+)
+
+
+accept("predict_few_shot", "how the predictions compare with guessing", clue=True)
+accept("predict_few_shot", "how the predictions of the pile compare with guessing", clue=True)
 
 
 def _features(model, images):
@@ -734,36 +1240,108 @@ def _(model, images, labels, new_images):
     return head(standardise(_features(model, new_images))).argmax(dim=1)
 
 
+@alternative("predict_few_shot", "the nearest class mean")
+def _(model, images, labels, new_images):
+    features = _features(model, images)
+    standardise = _standardise(features)
+    means = torch.stack([standardise(features)[labels == digit].mean(dim=0) for digit in range(10)])
+    return torch.cdist(standardise(_features(model, new_images)), means).argmin(dim=1)
+
+
+@alternative("predict_few_shot", "the probe as the model's new head")
+def _(model, images, labels, new_images):
+    from tlkit import linear_probe
+
+    model.head = linear_probe(_features(model, images), labels, 10, l2=0.1).as_linear()
+    with torch.no_grad():
+        return model.eval()(model.transform(new_images)).argmax(dim=1)
+
+
+@alternative("predict_few_shot", "a linear support vector machine")
+def _(model, images, labels, new_images):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    machine = make_pipeline(StandardScaler(), SVC(kernel="linear", C=0.1)).fit(
+        _features(model, images), labels
+    )
+    return torch.from_numpy(machine.predict(_features(model, new_images)))
+
+
 @misconception(
     "predict_few_shot",
     "raw_pixels",
-    hint="You classify pixels and not features. Move a digit by two pixels and its pixels have little in common with what "
-    "they were; the network's features hardly notice. Send both sets through `extract_features` first.",
+    hint="No image went through the body of the `model` you are given: your answers come from the pixels, or from another "
+    "network. What is asked here is what the features of this one are worth.",
 )
 def _(model, images, labels, new_images):
-    flat = images.flatten(1)
-    return right("fit_linear_probe")(flat, labels, 10, 1e-2)(new_images.flatten(1)).argmax(dim=1)
+    steps = [(down, across) for down in range(-2, 3) for across in range(-2, 3)]
+    moved = torch.cat([images.roll(step, dims=(-2, -1)).flatten(1) for step in steps])
+    return labels.repeat(len(steps))[torch.cdist(new_images.flatten(1), moved).argmin(dim=1)]
 
 
 @misconception(
     "predict_few_shot",
-    "random_features",
-    hint="These are the features of a network with random weights: it never saw a letter. Use the `model` that you are "
-    "given, and do not load or reset another one.",
+    "no_transform",
+    hint="Images reached the body that had not gone through `model.transform`. With `glyphnet` it changes nothing; other "
+    "networks were trained on pixels of another size and scale, and a check lends yours such a transform.",
 )
 def _(model, images, labels, new_images):
-    from tlkit import load_backbone
+    features, new = (right("extract_features")(model, x, 128) for x in (images, new_images))
+    return right("fit_linear_probe")(features, labels, 10, 0.1)(new).argmax(dim=1)
 
-    fresh = load_backbone("glyphnet", pretrained=False)
-    predict = right("fit_linear_probe")(_features(fresh, images), labels, 10, 1e-2)
-    return predict(_features(fresh, new_images)).argmax(dim=1)
+
+@misconception(
+    "predict_few_shot",
+    "new_weights",
+    hint="The body has new weights: it never saw a letter. Use the `model` as it comes, and reset nothing in it.",
+)
+def _(model, images, labels, new_images):
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    predict = right("fit_linear_probe")(_features(model, images), labels, 10, 1e-2)
+    return predict(_features(model, new_images)).argmax(dim=1)
+
+
+@misconception(
+    "predict_few_shot",
+    "training_mode",
+    hint="The body's running statistics changed, and nothing else in it: images went through it in training mode. Then an "
+    "answer depends on the other images in the batch. `extract_features` takes care of that.",
+)
+def _(model, images, labels, new_images):
+    model.body.train()
+    with torch.no_grad():
+        features, new = (model.body(model.transform(x)) for x in (images, new_images))
+    return right("fit_linear_probe")(features, labels, 10, 1e-1)(new).argmax(dim=1)
+
+
+@misconception(
+    "predict_few_shot",
+    "whole_network_trained",
+    hint="You trained the body as well; it was to stay frozen. That is fine-tuning, the subject of lesson 02. Here the "
+    "question is what the features are worth as they are.",
+)
+def _(model, images, labels, new_images):
+    model.head = nn.Linear(model.head.in_features, 10)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    model.train()
+    for _epoch in range(2):
+        for some in torch.randperm(len(images)).split(25):
+            optimizer.zero_grad()
+            F.cross_entropy(model(model.transform(images[some])), labels[some]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        return model.eval()(model.transform(new_images)).argmax(dim=1)
 
 
 @misconception(
     "predict_few_shot",
     "new_statistics",
-    hint="The new images are standardised with *their own* statistics. In a pile that holds one digit only, just what makes "
-    "it that digit is subtracted. The probe's training statistics belong to all images that come later.",
+    hint="The mixed images are read well, and the pile that holds one digit only is not: an answer depends on what else is "
+    "asked. Are the new images standardised with *their own* statistics? Then just what makes them that digit is gone.",
 )
 def _(model, images, labels, new_images):
     def standardise(x):
@@ -776,8 +1354,8 @@ def _(model, images, labels, new_images):
 @misconception(
     "predict_few_shot",
     "old_head",
-    hint="You use the head that came with the model: its answers are letters, and number 3 is a D. The digits need a "
-    "classifier of their own, fitted on the labelled images.",
+    hint="Some of your answers are no digits but numbers beyond 9. The head that came with the model names letters, and its "
+    "number 3 is a D; a position in the table of labels is no label either. The digits need a classifier of their own.",
 )
 def _(model, images, labels, new_images):
     with torch.no_grad():
@@ -786,14 +1364,29 @@ def _(model, images, labels, new_images):
 
 @misconception(
     "predict_few_shot",
-    "new_head_untrained",
-    hint="You gave the model a new head and never trained it: its answers are chance. The labels of the labelled images "
-    "have to enter somewhere.",
+    "chance",
+    hint="Your answers are about as good as guessing: what the labels say does not reach them. Was a new head never "
+    "trained, did images and labels lose their order, or is it a *position* that you return and not the label there?",
 )
 def _(model, images, labels, new_images):
     model.head = nn.Linear(model.head.in_features, 10)
     with torch.no_grad():
         return model.eval()(model.transform(new_images)).argmax(dim=1)
+
+
+@misconception(
+    "predict_few_shot",
+    "floats",
+    hint="Your labels are floats. A label is the number of a class, and takes part in `==`, in indexing and in "
+    "`cross_entropy` as int64, which is what `argmax` gives.",
+)
+def _(model, images, labels, new_images):
+    features = _features(model, images)
+    return (
+        right("fit_linear_probe")(features, labels, 10, 0.1)(_features(model, new_images))
+        .argmax(dim=1)
+        .float()
+    )
 
 
 @misconception(
