@@ -130,7 +130,7 @@ def test_new_digits_of_the_outcome_are_perturbed_and_never_from_the_test_half() 
 
 
 def test_outcome_is_not_reached_past_the_features() -> None:
-    """Neither pixels moved in all the ways of the exam nor a network of one's own pass for the body's features."""
+    """Neither moved pixels nor a network of one's own pass for the features of the body that is given."""
 
     def pixels(model: torch.nn.Module, images: Tensor, labels: Tensor, new_images: Tensor) -> Tensor:
         steps = [(down, across) for down in range(-2, 3) for across in range(-2, 3)]

@@ -336,11 +336,11 @@ def _(fit_linear_probe, rng):
 
 
 def ask(predict, features):
-    """The scores that the function gives for these features; in words what it gives where that is no tensor."""
+    """The scores that the function gives for these features; in words what it gives where that is no table."""
     scores = predict(features)
-    if isinstance(scores, torch.Tensor):
-        return scores
-    return f"the function that you return gives no tensor, but {'None' if scores is None else type(scores).__name__}"
+    if not isinstance(scores, torch.Tensor):
+        return f"your function gives no tensor, but {'None' if scores is None else type(scores).__name__}"
+    return scores if scores.ndim == 2 else f"your function gives no table, but shape {shape(scores)}"
 
 
 def best(scores):
@@ -405,8 +405,8 @@ def _(fit_linear_probe, rng):
         "lead of the commonest class over the rarest for the average image, l2 = 30": round(
             float(average[0, 2] - average[0, 0]), 1
         )
-        if numbers and average.ndim == 2
-        else shape(average) or average,
+        if numbers
+        else average,
     }
 
 

@@ -722,7 +722,7 @@ def _(model, images, batch_size):
     "extract_features",
     "left_in_eval",
     hint="A model that came in training mode is left in `eval()`. Whoever trains it next does so with BatchNorm and "
-    "dropout switched off, and no message says so. Remember `model.training` first, restore it last.",
+    "dropout switched off, and no message says so. Remember the modes first, restore them last.",
 )
 def _(model, images, batch_size):
     model.eval()
@@ -734,7 +734,7 @@ def _(model, images, batch_size):
     "extract_features",
     "always_train_after",
     hint="You always end with `model.train()`. A model that came in `eval()` leaves in training mode, and its next "
-    "prediction depends on the batch. Restore what you found: `model.train(was_training)`.",
+    "prediction depends on the batch. Restore what you found, part by part.",
 )
 def _(model, images, batch_size):
     model.eval()
@@ -1285,7 +1285,7 @@ def _(model, images, labels, new_images):
     "predict_few_shot",
     "no_transform",
     hint="Images reached the body that had not gone through `model.transform`. With `glyphnet` it changes nothing; other "
-    "networks were trained on pixels of another size and scale, and a check lends yours such a transform.",
+    "networks were trained on pixels of another size and scale, and the check gives yours such a transform.",
 )
 def _(model, images, labels, new_images):
     features, new = (right("extract_features")(model, x, 128) for x in (images, new_images))
@@ -1308,8 +1308,8 @@ def _(model, images, labels, new_images):
 @misconception(
     "predict_few_shot",
     "training_mode",
-    hint="The body's running statistics changed, and nothing else in it: images went through it in training mode. Then an "
-    "answer depends on the other images in the batch. `extract_features` takes care of that.",
+    hint="The body's running statistics changed, and nothing else in it: images went through it in training mode. Then "
+    "it is not frozen, and an answer may depend on who else was asked. `extract_features` takes care of that.",
 )
 def _(model, images, labels, new_images):
     model.body.train()
