@@ -12,7 +12,7 @@
 
 # %% [markdown]
 # Ten labelled examples of each digit: that is all we get. A network trained on so few learns them by heart and reads
-# new ones badly. But we have a network that has seen many printed letters. In 2014 several groups found, at
+# new ones a good deal worse. But we have a network that has seen many printed letters. In 2014 several groups found, at
 # nearly the same time, that such a network can be used *as it is*: cut off the last layer, take what comes out before
 # it as a description of the image, and put the simplest classifier on top (Donahue et al.; Razavian et al.). This is
 # still the first thing to try on any new task.
@@ -34,8 +34,8 @@ from tqdm.auto import tqdm
 # %% [markdown]
 # ## Look at the data first
 #
-# The **source**: letters of many scripts, printed, warped and blurred. The **target**: digits that people
-# wrote (Alpaydin and Kaynak 1998). Different signs, different hands, and yet the same kinds of stroke.
+# The **source**: letters of many scripts, printed, warped and blurred. The **target**: digits that people wrote
+# (Alpaydin and Kaynak 1998). Different signs, different hands, and yet the same kinds of stroke.
 
 # %% tags=["demo"]
 backbone = load_backbone("glyphnet")
@@ -356,8 +356,8 @@ print(f"one epoch, features recomputed: {1000 * recomputed:7.1f} ms")
 print(f"one epoch, features kept:       {1000 * cached:7.1f} ms   ({recomputed / cached:.0f} times faster)")
 
 # %% [markdown]
-# The bigger the body, the larger that factor, for a head on as many features costs the same whatever lies below it. So feature extraction
-# is not only the simplest way to transfer, but also the one you can afford to repeat: a hundred draws and ten
+# The bigger the body, the larger that factor, for a head on as many features costs the same whatever lies below it. So
+# feature extraction is not only the simplest way to transfer, but also the one you can afford to repeat: a hundred draws and ten
 # settings, in the time of a few training runs.
 
 # %% [markdown]
@@ -450,8 +450,8 @@ for name, (features, _) in described.items():
     print(f"{name:22} {row}   -> {best[name]:g}")
 
 # %% [markdown]
-# The differences along a row are small, those between rows are large: *what* the probe looks at matters far more than how
-# it is tuned. Now put the pieces together.
+# The differences along a row are small beside the step from the upper rows to the last: *what* the probe looks at matters
+# far more than how it is tuned. Now put the pieces together.
 
 # %% [markdown]
 # ### Exercise · Read digits from ten labels a class
@@ -677,8 +677,8 @@ baseline that transfers nothing into every table.""")
 # %% [markdown]
 # ## With real photos
 #
-# The same functions, another name: SqueezeNet (Iandola et al. 2016), trained on a million ImageNet photos, looks at 244 photos of ants and bees, and
-# a probe tells 153 others apart. This needs 47 MB of photos and 5 MB of weights, once. Where they are not on your machine the
+# The same functions, another name: SqueezeNet (Iandola et al. 2016), trained on a million ImageNet photos, looks at 244
+# photos of ants and bees, and a probe tells 153 others apart. This needs 47 MB of photos and 5 MB of weights, once. Where they are not on your machine the
 # cells below say so and do nothing; set `download = True` where there is a network. It takes about half a minute.
 
 # %% tags=["demo"]

@@ -779,7 +779,7 @@ def _(model, images, batch_size):
 @misconception(
     "extract_features",
     "one_mode_for_all",
-    hint="`model.train(...)` puts *all* parts in one mode. A model in `train()` whose frozen block was held in `eval()` "
+    hint="`.train(...)` puts *all* parts in one mode. A model in `train()` whose frozen block was held in `eval()` "
     "comes back with that block awake: just what the exercise before was about. Each part has a mode of its own.",
 )
 def _(model, images, batch_size):
@@ -1159,6 +1159,20 @@ def _(features, labels, num_classes, l2):
     from tlkit import linear_probe
 
     return linear_probe(features, labels, num_classes, l2=l2)
+
+
+@misconception(
+    "fit_linear_probe",
+    "gives_nothing",
+    hint="You do return a function, but that one gives None: it needs a `return` of its own.",
+)
+def _(features, labels, num_classes, l2):
+    predict = right("fit_linear_probe")(features, labels, num_classes, l2)
+
+    def scores(new):
+        predict(new)
+
+    return scores
 
 
 @misconception(

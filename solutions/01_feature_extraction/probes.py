@@ -395,18 +395,15 @@ def _(fit_linear_probe, rng):
     few = few[torch.from_numpy(rng.permutation(len(few)))]
     predict = fit_linear_probe(features[few], labels[few], classes, 30.0)
     average = ask(predict, features[few].mean(dim=0, keepdim=True))
+    share, apart, lead = "there is no spread to compare", first, average
+    if numbers:
+        apart, lead = (first - second).abs().max(), round(float(average[0, 2] - average[0, 0]), 1)
+        share = spread(held) / spread(first) if spread(first) > 0 else share
     return {
-        "spread of the scores with a huge l2, as a share of that with a small one": spread(held)
-        / spread(first)
-        if numbers and spread(first) > 0
-        else "there is no spread to compare",
-        "largest difference between two runs": (first - second).abs().max() if numbers else first,
+        "spread of the scores with a huge l2, as a share of that with a small one": share,
+        "largest difference between two runs": apart,
         "class of each point": best(first),
-        "lead of the commonest class over the rarest for the average image, l2 = 30": round(
-            float(average[0, 2] - average[0, 0]), 1
-        )
-        if numbers
-        else average,
+        "lead of the commonest class over the rarest for the average image, l2 = 30": lead,
     }
 
 
@@ -483,15 +480,13 @@ def _(predict_few_shot, rng):
     blind.body.register_forward_pre_hook(lambda body, args: (0 * args[0],))
     blind.body.register_forward_hook(lambda body, args, features: 0 * features)
     guessed = predict_few_shot(blind, labelled.images, labelled.labels, unseen(rng, new.images[:30]))
+    dtype = str(getattr(predicted, "dtype", type(predicted).__name__)).split(".")[-1]
+    saw = round(max(smallest), 1) if smallest else "the body saw nothing"
     return {
         "predicted labels": predicted,
         "true labels": new.labels,
-        "dtype of the predicted labels": str(getattr(predicted, "dtype", type(predicted).__name__)).split(
-            "."
-        )[-1],
-        "smallest value in any batch that the body saw, from -1 to 1": round(max(smallest), 1)
-        if smallest
-        else "the body saw nothing",
+        "dtype of the predicted labels": dtype,
+        "smallest value in any batch that the body saw, from -1 to 1": saw,
         "kinds of values that changed in the body": sorted(moved),
         "different digits predicted where the body sees nothing": different(guessed),
         "how the predictions compare with guessing": worth(predicted, new.labels),
