@@ -1308,19 +1308,6 @@ def _(model, images, labels, new_images):
 
 @misconception(
     "predict_few_shot",
-    "new_weights",
-    hint="The body has new weights: it never saw a letter. Use the `model` as it comes, and reset nothing in it.",
-)
-def _(model, images, labels, new_images):
-    for module in model.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
-    predict = right("fit_linear_probe")(_features(model, images), labels, 10, 1e-2)
-    return predict(_features(model, new_images)).argmax(dim=1)
-
-
-@misconception(
-    "predict_few_shot",
     "training_mode",
     hint="The body's running statistics changed, and nothing else in it: images went through it in training mode. Then "
     "it is not frozen, and an answer may depend on who else was asked. `extract_features` takes care of that.",
@@ -1334,9 +1321,9 @@ def _(model, images, labels, new_images):
 
 @misconception(
     "predict_few_shot",
-    "whole_network_trained",
-    hint="You trained the body as well; it was to stay frozen. That is fine-tuning, the subject of lesson 02. Here the "
-    "question is what the features are worth as they are.",
+    "other_weights",
+    hint="The body's weights are not those it came with: they were trained too, or set anew. It was to stay frozen; training "
+    "all of it is the subject of lesson 02. Here the question is what the features are worth as they are.",
 )
 def _(model, images, labels, new_images):
     model.head = nn.Linear(model.head.in_features, 10)
